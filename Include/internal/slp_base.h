@@ -1,0 +1,52 @@
+/* The one place where CPython's own headers enter our C code.
+ *
+ * Every file of ours includes this first.  It opens the base's internal headers (Py_BUILD_CORE)
+ * and adds the few macros that all families share.  Public headers never include it.
+ */
+#ifndef SLP_BASE_H
+#define SLP_BASE_H
+
+#ifndef Py_BUILD_CORE
+#  define Py_BUILD_CORE 1
+#endif
+#define PY_SSIZE_T_CLEAN
+#include "Python.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "internal/pycore_abstract.h"
+#include "internal/pycore_call.h"
+#include "internal/pycore_ceval.h"
+#include "internal/pycore_code.h"
+#include "internal/pycore_dict.h"
+#include "internal/pycore_exceptions.h"
+#include "internal/pycore_floatobject.h"
+#include "internal/pycore_frame.h"
+#include "internal/pycore_function.h"
+#include "internal/pycore_genobject.h"
+#include "internal/pycore_interp.h"
+#include "internal/pycore_list.h"
+#include "internal/pycore_long.h"
+#include "internal/pycore_moduleobject.h"
+#include "internal/pycore_object.h"
+#include "internal/pycore_opcode.h"
+#include "internal/pycore_pyerrors.h"
+#include "internal/pycore_pymem.h"
+#include "internal/pycore_pystate.h"
+#include "internal/pycore_runtime.h"
+#include "internal/pycore_tuple.h"
+
+#if PY_VERSION_HEX < 0x030b0000 || PY_VERSION_HEX >= 0x030c0000
+#  error "Stackless Python 3.11 is built against CPython 3.11"
+#endif
+
+#define SLP_LIKELY(cond)   __builtin_expect(!!(cond), 1)
+#define SLP_UNLIKELY(cond) __builtin_expect(!!(cond), 0)
+#define SLP_COLD           __attribute__((cold, noinline))
+
+/* The method flag that CPython keeps free for us.  The base's header defines it as 0 unless
+ * STACKLESS is set, so ours has a name of its own. */
+#define SLP_METH_STACKLESS 0x0100
+
+#endif

@@ -1,0 +1,125 @@
+/* The scheduler of one thread: its run queue and those who wait in run().
+ *
+ *              ┌──────────────────────────────────────────────┐
+ *              v                                              │ next
+ *      th->current ──next──> runs next ──next──> ... ──> end of the queue
+ *
+ *      th->runners ──> innermost caller of run() ──runner_below──> outer caller ──> ... ──> NULL
+ *
+ * Invariants (slp_scheduler_check asserts them)
+ *  1. The run queue is a ring of `runcount` members and never empty: the current tasklet is its
+ *     head, so its end is just before the current tasklet, and a switch to a member rotates it.
+ *  2. The ring owns one reference to each member, main and current included.
+ *  3. A tasklet that waits in run() is in no chain; the list of runners owns one reference to it.
+ *     Who is current does not wait in run().
+ *  4. While the last runnable tasklet gives up, the *waker* takes over: the innermost caller of
+ *     run(), else main.  It also gets the exceptions that nobody caught.
+ *
+ * Two rules keep arbitrary code (destructors of dropped values, the collector) out of the middle
+ * of a step: whatever has to be allocated or dropped is allocated or dropped before the decision
+ * that depends on the queues; and a replacement is put into the ring before the current tasklet
+ * is taken out, so that the ring has a head whenever Python code runs.
+ */
+#ifndef SLP_SCHEDULER_H
+#define SLP_SCHEDULER_H
+
+#include "slp_switch.h"
+
+/* The calling thread's state, made on first use.  NULL with MemoryError. */
+static inline slp_thread *
+slp_thread_now(void)
+{
+    PyThreadState *tstate = _PyThreadState_GET();
+    slp_thread *th = slp_thread_peek(tstate);
+    return SLP_LIKELY(th != NULL) ? th : slp_thread_get(tstate);
+}
+
+/* Is it in the run queue or a channel's queue? */
+static inline bool
+slp_in_chain(const PyTaskletObject *t)
+{
+    return t->next != NULL || t->flags.blocked != 0;
+}
+
+/* Put `t` (in no chain, reference stolen) into the ring just before `where`. */
+static inline void
+slp_ring_insert(slp_thread *th, PyTaskletObject *where, PyTaskletObject *t)
+{
+    assert(t->next == NULL && t->prev == NULL && !t->flags.blocked && t->thread == th);
+    t->next = where;
+    t->prev = where->prev;
+    where->prev->next = t;
+    where->prev = t;
+    th->runcount++;
+}
+
+/* The same, at the end of the queue. */
+static inline void
+slp_ring_append(slp_thread *th, PyTaskletObject *t)
+{
+    slp_ring_insert(th, th->current, t);
+}
+
+/* Take `t` out of the ring; its reference passes to the caller. */
+static inline void
+slp_ring_unlink(slp_thread *th, PyTaskletObject *t)
+{
+    assert(t->next != NULL && !t->flags.blocked && t->thread == th);
+    t->prev->next = t->next;
+    t->next->prev = t->prev;
+    t->next = t->prev = NULL;
+    th->runcount--;
+}
+
+/* Make the tempval of `t` None.  Whoever stores a value there does this first, before it decides
+ * anything: dropping a value that a program left there may run any code.  True if it did. */
+static inline bool
+slp_settle(PyTaskletObject *t)
+{
+    if (SLP_LIKELY(t->tempval == Py_None))
+        return false;
+    PyObject *old = t->tempval;
+    t->tempval = Py_NewRef(Py_None);
+    Py_DECREF(old);
+    return true;
+}
+
+/* Store `value` (stolen) in the tempval of `t`, which is settled. */
+static inline void
+slp_set_tempval(PyTaskletObject *t, PyObject *value)
+{
+    assert(t->tempval == Py_None);
+    t->tempval = value;
+    Py_DECREF(Py_None);
+}
+
+/* The current tasklet is about to leave the ring.  Make sure that it may be suspended here, choose
+ * who runs then (the next one, else the waker), and put that one into the ring if it is not there.
+ * NULL with RuntimeError ("Deadlock: ...", or the reason why it cannot be suspended), and nothing
+ * has changed. */
+PyTaskletObject *slp_scheduler_successor(slp_thread *th, bool soft);
+
+/* Put a paused tasklet of any thread into its ring just before `where`.  If it waits in run(), that
+ * wait is over, and so are those of the inner callers, which become ordinary runnable tasklets. */
+void slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where);
+
+/* The thread ended (its `tstate` is NULL already, so that nothing is added any more): empty its
+ * queue and its list of runners.  The tasklets are left paused. */
+void slp_scheduler_clear(slp_thread *th);
+
+/* Make the bombs for a main tasklet that blocks for ever.  -1 with an exception. */
+int slp_scheduler_init(void);
+
+/* The functions of the module, for its method table. */
+PyObject *slp_scheduler_run(PyObject *module, PyObject *noargs);
+PyObject *slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+
+/* Assert the invariants above; empty in builds without assertions. */
+#ifdef NDEBUG
+#  define slp_scheduler_check(th) ((void)0)
+#else
+void slp_scheduler_check(slp_thread *th);
+#endif
+
+#endif

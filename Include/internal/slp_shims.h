@@ -1,0 +1,48 @@
+/* Shim frames: continuations that are written in bytecode.
+ *
+ * Where C code would call Python and then do something with the result, the loop pushes a shim
+ * frame below the Python frame: a tiny code object whose instructions do the rest when the callee
+ * returns its value onto the shim's value stack.
+ *
+ *      caller ──CALL C(1, 2)──┐
+ *                             v
+ *      ┌ init shim: [instance] ┐  <──returns None── ┌ C.__init__(instance, 1, 2) ┐
+ *      └ SLP_INIT_RESULT       ┘                    └────────────────────────────┘
+ *
+ * Invariants
+ *  1. A shim's code has no RESUME, so that its `_co_firsttraceable` lies past its end and every
+ *     frame walker of the base takes the frame for incomplete: no traceback entry, no trace event,
+ *     no f_back ever shows it.
+ *  2. A shim frame borrows f_globals and f_builtins from its caller, or from the function it is to
+ *     call; f_func is NULL or keeps those alive.  It never has a frame object.
+ *  3. Private opcodes (below) occur in shim code only.
+ */
+#ifndef SLP_SHIMS_H
+#define SLP_SHIMS_H
+
+#include "slp_base.h"
+
+/* Opcodes that only shims use; all lie above the base's. */
+#define SLP_INIT_RESULT    200   /* [self, result]: check that result is None, return self */
+#define SLP_TASKLET_ENDED  201   /* [result]: the tasklet's function has returned */
+#define SLP_TASKLET_FAILED 202   /* [exception]: the tasklet's function has raised */
+
+/* Continues a class instantiation after `__init__`.  Stack: the instance. */
+extern PyCodeObject *slp_shim_init;
+
+/* The oldest frame of every tasklet but main: calls its function.  Stack: NULL, callable, args
+ * tuple (, kwargs dict with _kw), and the value of the first resumption. */
+extern PyCodeObject *slp_shim_tasklet;
+extern PyCodeObject *slp_shim_tasklet_kw;
+
+/* Build the shims' code objects, once per process.  -1 with an exception. */
+int slp_shims_init(void);
+
+/* Is this frame a shim's? */
+static inline bool
+slp_is_shim(const _PyInterpreterFrame *frame)
+{
+    return frame->f_code->_co_firsttraceable >= Py_SIZE(frame->f_code);
+}
+
+#endif

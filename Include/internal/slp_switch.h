@@ -1,0 +1,67 @@
+/* Switching: how a C function of the module makes the evaluation loop continue another tasklet.
+ *
+ * The protocol
+ *
+ *   loop:       th->soft_offered = true;  result = function(...);  th->soft_offered = false;
+ *   function:   bool soft = slp_take_offer(th);        first statement, always
+ *               ... choose who runs next, put values into tempval ...
+ *               return slp_switch(th, next, soft);     at once, nothing after it
+ *   loop:       if (result == SLP_UNWIND) store the current tasklet, load th->next, push its
+ *               tempval on its value stack (or raise it, if it is a bomb) and go on.
+ *
+ * A caller that is not the loop makes no offer (map(ch.send, ...), a C extension): a switch would
+ * have to keep C frames alive, and is refused with RuntimeError, as it is when the loop that offers
+ * is itself called from C by the current tasklet.
+ *
+ * Only functions with SLP_METH_STACKLESS are given offers; every path of such a function starts by
+ * taking the offer, so that it never leaks to a callee.
+ */
+#ifndef SLP_SWITCH_H
+#define SLP_SWITCH_H
+
+#include "slp_tasklet.h"
+
+/* "Unwind: the thread's `next` runs now."  Never reference counted, never seen by Python code. */
+extern PyObject slp_unwind_token;
+#define SLP_UNWIND (&slp_unwind_token)
+
+/* The loop's offer, taken (and so withdrawn). */
+static inline bool
+slp_take_offer(slp_thread *th)
+{
+    bool offered = th->soft_offered;
+    th->soft_offered = false;
+    return offered;
+}
+
+/* Can the current tasklet be suspended here: 0, or -1 with the RuntimeError that says why not.
+ * Called before anything is changed (queues, balances), so that a refusal leaves all as it was. */
+int slp_check_switch(slp_thread *th, bool soft);
+
+/* Hand control to `next` (borrowed; alive, not current; tempval set).  Only after slp_check_switch()
+ * said yes.  Always SLP_UNWIND, to be returned at once. */
+PyObject *slp_switch(slp_thread *th, PyTaskletObject *next);
+
+/* --- for the loop alone --- */
+
+/* Save the state of the current tasklet, whose top frame is `frame` (stack pointer and prev_instr
+ * stored), and load th->next's: afterwards it is current and tstate->cframe->current_frame is its
+ * top frame, which is returned. */
+_PyInterpreterFrame *slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame);
+
+/* The current tasklet's function is done: returned `result` (stolen), or raised (NULL, exception
+ * set).  Asks the scheduler who is next, loads that one as slp_switch_frames() does, and frees the
+ * ended one's frame stack. */
+_PyInterpreterFrame *slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result);
+
+/* Take the current tasklet's tempval: a new reference, or NULL with the bomb's exception set. */
+PyObject *slp_take_tempval(PyThreadState *tstate, PyTaskletObject *t);
+
+/* --- the scheduler's side of ending (Stackless/module/scheduler.c) --- */
+
+/* The current tasklet, never main, has ended; it is still in the run queue.  With an exception set
+ * (result NULL) it is fetched and delivered to who must get it.  Takes the tasklet out of the
+ * queue and returns who runs next (borrowed): alive, tempval set. */
+PyTaskletObject *slp_scheduler_ended(slp_thread *th, bool failed);
+
+#endif

@@ -1,0 +1,120 @@
+/* The tasklet object.
+ *
+ * States, and the function that makes each step:
+ *
+ *     unbound ──bind(f)──> bound ──setup(args)──> scheduled <──insert / remove──> paused
+ *                            ^                     │     ^
+ *                            │                switch     │ send / receive finds a partner
+ *                            │                     v     │
+ *                          dead <──ended──────── current ──blocks──> blocked
+ *
+ *   state      `frame`        `next`        `flags.blocked`   owned by
+ *   unbound    NULL           NULL          0                 whoever holds a reference
+ *   bound      NULL           NULL          0                 (tempval holds the callable)
+ *   scheduled  top frame      run queue     0                 the run queue (one reference)
+ *   current    NULL           run queue     0                 thread->current and the run queue
+ *   blocked    top frame      channel queue +-1               the channel (one reference)
+ *   paused     top frame      NULL          0                 whoever holds a reference
+ *   dead       NULL           NULL          0
+ *
+ * Invariants (slp_tasklet_check asserts them)
+ *  1. `frame` is set exactly when the tasklet is alive and not current; then every frame of its
+ *     chain has a valid stacktop, and the oldest one is a base shim whose `previous` is NULL
+ *     (main's oldest frame belongs to whatever the thread ran first).
+ *  2. `stack` is empty for the current tasklet (its words are in the thread state) and for one
+ *     without frames.
+ *  3. A tasklet is in at most one chain; `next` and `prev` are both set or both NULL in the run
+ *     queue (a ring); in a channel queue the ends are NULL.
+ *  4. A tasklet other than main that is not current has no C frames: all switches are soft.
+ *
+ * Memory: a tasklet that is blocked one call deep costs this object, 160 bytes with the collector's
+ * header, and one exactly fitting heap chunk with two frames (the base shim and the function's),
+ * about 220 bytes.  The budget is 400, checked by Tools/bench.
+ */
+#ifndef SLP_TASKLET_H
+#define SLP_TASKLET_H
+
+#include "slp_frame.h"
+#include "slp_thread.h"
+
+struct PyChannelObject;
+
+/* Trace and profile functions of a suspended tasklet; allocated only while there are any. */
+typedef struct slp_trace_state {
+    Py_tracefunc tracefunc;
+    Py_tracefunc profilefunc;
+    PyObject *traceobj;                /* strong or NULL */
+    PyObject *profileobj;              /* strong or NULL */
+    int tracing;
+} slp_trace_state;
+
+typedef struct PyTaskletObject {
+    PyObject_HEAD
+    struct PyTaskletObject *next;      /* neighbours in the run queue or in a channel's queue; */
+    struct PyTaskletObject *prev;      /*   the chain owns one reference to each member */
+    slp_thread *thread;                /* held, never NULL; its tstate is NULL once the thread is gone */
+    struct PyChannelObject *channel;   /* strong; the channel it is blocked on, or NULL */
+    PyObject *tempval;                 /* strong; the value (or bomb) delivered when it resumes; the
+                                          callable while it is bound and not alive */
+    PyObject *context;                 /* strong or NULL; contextvars context while not current */
+    _PyInterpreterFrame *frame;        /* top frame of the suspended chain */
+    _PyStackChunk *chunk;              /* the frame stack, while suspended: newest chunk, */
+    PyObject **stack_top;              /*   first free word in it */
+    _PyErr_StackItem exc_state;        /* the exception that it handles, at its outermost level */
+    _PyErr_StackItem *exc_info;        /* innermost level: &exc_state or a generator's; NULL = &exc_state */
+    slp_trace_state *trace;            /* NULL: not traced */
+    struct PyTaskletObject *runner_below; /* strong; the next outer caller of run(), while it waits */
+    PyObject *weakrefs;
+    int recursion_depth;
+    struct {
+        signed int blocked : 2;        /* -1 receiving, +1 sending */
+        unsigned int is_main : 1;
+        unsigned int waits_in_run : 1; /* it called run() and has not come back */
+        unsigned int block_trap : 1;
+    } flags;
+} PyTaskletObject;
+
+extern PyTypeObject PyTasklet_Type;
+#define PyTasklet_Check(op) PyObject_TypeCheck(op, &PyTasklet_Type)
+
+/* Frames of this tasklet exist: it can run, runs, or waits. */
+static inline bool
+slp_tasklet_alive(const PyTaskletObject *t)
+{
+    return t->frame != NULL || t->thread->current == t;
+}
+
+/* Its thread, or NULL once that is gone. */
+static inline slp_thread *
+slp_tasklet_thread(const PyTaskletObject *t)
+{
+    return t->thread->tstate != NULL ? t->thread : NULL;
+}
+
+/* The main tasklet of a new thread, already the only member of its run queue (which owns one
+ * reference; the result is another).  The caller makes it `main` and `current`.  NULL with
+ * MemoryError. */
+PyTaskletObject *slp_tasklet_new_main(slp_thread *th);
+
+/* Free what `t->trace` points to; it becomes NULL. */
+void slp_tasklet_drop_trace(PyTaskletObject *t);
+
+/* Build the frame stack of a bound tasklet: a base shim with the callable and its arguments,
+ * steals nothing.  `args` is a tuple, `kwargs` a dict or NULL.  Afterwards the tasklet is alive
+ * (paused).  -1 with MemoryError. */
+int slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs);
+
+/* Drop all frames of a tasklet that is not current, without running any of their code. */
+void slp_tasklet_drop_frames(PyTaskletObject *t);
+
+/* Visit what the suspended frames own (those of generators belong to their generators). */
+int slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg);
+
+/* Assert the invariants above; empty in builds without assertions. */
+#ifdef NDEBUG
+#  define slp_tasklet_check(t) ((void)0)
+#else
+void slp_tasklet_check(PyTaskletObject *t);
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+/* What one OS thread (one PyThreadState) knows about its tasklets: the scheduler's state and the
+ * mail box between the scheduler and the evaluation loop.
+ *
+ * It is reached in O(1) through tstate->root_cframe.previous: the thread state's own, bottom-most
+ * C frame record, whose `previous` the base leaves NULL for ever and reads nowhere.  Its lifetime
+ * is tied to the thread state's by a capsule in tstate->dict.
+ */
+#ifndef SLP_THREAD_H
+#define SLP_THREAD_H
+
+#include "slp_base.h"
+
+struct PyTaskletObject;
+
+typedef struct slp_thread {
+    PyThreadState *tstate;             /* borrowed; NULL once the thread state is gone */
+    Py_ssize_t holders;                /* the thread state, while it lives, and every tasklet that
+                                          belongs to the thread: the last one frees this struct */
+    struct PyTaskletObject *main;      /* strong; the thread's own flow of control */
+    struct PyTaskletObject *current;   /* strong; the one that runs */
+    struct PyTaskletObject *next;      /* strong; mail to the loop: who runs after SLP_UNWIND */
+    struct PyTaskletObject *runners;   /* strong; innermost caller of run() that waits, linked
+                                          by its `runner_below` */
+    int runcount;                      /* tasklets in the run queue, the current one included */
+    bool soft_offered;                 /* the loop offers: the C function it calls right now may
+                                          return SLP_UNWIND (see slp_switch.h) */
+    _PyCFrame *home;                   /* loop activation in which tasklets other than main run:
+                                          the one that main last left */
+    _PyStackChunk *spare_arena;        /* one freed chunk of each kind, or NULL (slp_frame.h) */
+    _PyStackChunk *spare_heap;
+} slp_thread;
+
+/* The state of `tstate`, or NULL if it was never asked for. */
+static inline slp_thread *
+slp_thread_peek(PyThreadState *tstate)
+{
+    return (slp_thread *)tstate->root_cframe.previous;
+}
+
+/* The state of `tstate`, made with its main tasklet on first use.  NULL with MemoryError. */
+slp_thread *slp_thread_get(PyThreadState *tstate);
+
+/* Free the memory of a struct without holders. */
+void slp_thread_free(slp_thread *th);
+
+/* A tasklet comes to belong to the thread, or no longer does. */
+static inline slp_thread *
+slp_thread_hold(slp_thread *th)
+{
+    th->holders++;
+    return th;
+}
+
+static inline void
+slp_thread_release(slp_thread *th)
+{
+    if (--th->holders == 0)
+        slp_thread_free(th);
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* Small helpers that the loop inlines; part of Python/evalloop.c. */
+
+static inline PyGenObject *
+generator_of(_PyInterpreterFrame *frame)
+{
+    return (PyGenObject *)((char *)frame - offsetof(PyGenObject, gi_iframe));
+}
+
+/* The exception that is set, normalised, with its traceback in place; it is no longer set. */
+static inline PyObject *
+take_exception(PyThreadState *tstate)
+{
+    PyObject *type, *value, *traceback;
+    _PyErr_Fetch(tstate, &type, &value, &traceback);
+    _PyErr_NormalizeException(tstate, &type, &value, &traceback);
+    PyException_SetTraceback(value, traceback != NULL ? traceback : Py_None);
+    Py_XDECREF(traceback);
+    Py_DECREF(type);
+    return value;
+}
+
+/* Set `exc` (stolen) as the exception being raised, with the traceback it carries. */
+static inline void
+raise_again(PyThreadState *tstate, PyObject *exc)
+{
+    PyObject *type = Py_NewRef(PyExceptionInstance_Class(exc));
+    _PyErr_Restore(tstate, type, exc, PyException_GetTraceback(exc));
+}
+
+/* The Python function behind a special method of `obj`'s type, or NULL (borrowed, no exception):
+ * then obj.name() can run as a frame. */
+static inline PyFunctionObject *
+python_special(PyObject *obj, PyObject *name)
+{
+    PyObject *found = _PyType_Lookup(Py_TYPE(obj), name);
+    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
+}
+
+/* Locals for a call of `func`: NULL, or its globals where the code has no fast locals. */
+static inline PyObject *
+call_locals(PyFunctionObject *func)
+{
+    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    return (code->co_flags & CO_OPTIMIZED) ? NULL : Py_NewRef(func->func_globals);
+}
+
+/* The C method definition flags of a builtin function or of a method descriptor; 0 for others. */
+static inline int
+c_method_flags(PyObject *callable)
+{
+    if (PyCFunction_CheckExact(callable)) {
+        return PyCFunction_GET_FLAGS(callable);
+    }
+    if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+        return ((PyMethodDescrObject *)callable)->d_method->ml_flags;
+    }
+    return 0;
+}
+
+/* Truth of a value that is not a bool: 1, 0, or -1 with an exception. */
+static inline int
+truth(PyObject *value)
+{
+    if (value == Py_None) {
+        return 0;
+    }
+    return PyObject_IsTrue(value);
+}
+
+/* The value of an int that has at most one digit. */
+static inline bool
+is_single_digit(PyObject *value)
+{
+    return (size_t)(Py_SIZE(value) + 1) <= 2;
+}
+
+static inline long
+single_digit_value(PyObject *value)
+{
+    return (long)Py_SIZE(value) * (long)((PyLongObject *)value)->ob_digit[0];
+}
+
+/* An int from a C long, where the caller owns `left` (a one-digit int) and has done with it: its
+ * memory serves again when nobody else has it. */
+static inline PyObject *
+int_result(PyObject *left, long value)
+{
+    if (-_PY_NSMALLNEGINTS <= value && value < _PY_NSMALLPOSINTS) {
+        Py_DECREF(left);
+        return Py_NewRef((PyObject *)&_PyLong_SMALL_INTS[_PY_NSMALLNEGINTS + value]);
+    }
+    unsigned long size = (unsigned long)(value < 0 ? -value : value);
+    if (Py_REFCNT(left) == 1 && size < PyLong_BASE) {
+        /* One-digit ints all have the same size, and so does zero's: room for one digit. */
+        Py_SET_SIZE(left, value < 0 ? -1 : 1);
+        ((PyLongObject *)left)->ob_digit[0] = (digit)size;
+        return left;
+    }
+    PyObject *result = PyLong_FromLong(value);
+    Py_DECREF(left);
+    return result;
+}
+
+/* The value slot of entry `hint` of a dict, if that entry is `name`'s; else NULL. */
+static inline PyObject **
+dict_hint_slot(PyDictObject *dict, PyObject *name, Py_ssize_t hint)
+{
+    PyDictKeysObject *keys = dict->ma_keys;
+    if (dict->ma_values != NULL || hint >= keys->dk_nentries) {
+        return NULL;
+    }
+    if (DK_IS_UNICODE(keys)) {
+        PyDictUnicodeEntry *entry = DK_UNICODE_ENTRIES(keys) + hint;
+        return entry->me_key == name ? &entry->me_value : NULL;
+    }
+    PyDictKeyEntry *entry = DK_ENTRIES(keys) + hint;
+    return entry->me_key == name ? &entry->me_value : NULL;
+}
+
+/* What BINARY_OP's argument selects. */
+static const binaryfunc binary_operators[] = {
+    [NB_ADD] = PyNumber_Add,
+    [NB_AND] = PyNumber_And,
+    [NB_FLOOR_DIVIDE] = PyNumber_FloorDivide,
+    [NB_LSHIFT] = PyNumber_Lshift,
+    [NB_MATRIX_MULTIPLY] = PyNumber_MatrixMultiply,
+    [NB_MULTIPLY] = PyNumber_Multiply,
+    [NB_REMAINDER] = PyNumber_Remainder,
+    [NB_OR] = PyNumber_Or,
+    [NB_POWER] = _PyNumber_PowerNoMod,
+    [NB_RSHIFT] = PyNumber_Rshift,
+    [NB_SUBTRACT] = PyNumber_Subtract,
+    [NB_TRUE_DIVIDE] = PyNumber_TrueDivide,
+    [NB_XOR] = PyNumber_Xor,
+    [NB_INPLACE_ADD] = PyNumber_InPlaceAdd,
+    [NB_INPLACE_AND] = PyNumber_InPlaceAnd,
+    [NB_INPLACE_FLOOR_DIVIDE] = PyNumber_InPlaceFloorDivide,
+    [NB_INPLACE_LSHIFT] = PyNumber_InPlaceLshift,
+    [NB_INPLACE_MATRIX_MULTIPLY] = PyNumber_InPlaceMatrixMultiply,
+    [NB_INPLACE_MULTIPLY] = PyNumber_InPlaceMultiply,
+    [NB_INPLACE_REMAINDER] = PyNumber_InPlaceRemainder,
+    [NB_INPLACE_OR] = PyNumber_InPlaceOr,
+    [NB_INPLACE_POWER] = _PyNumber_InPlacePowerNoMod,
+    [NB_INPLACE_RSHIFT] = PyNumber_InPlaceRshift,
+    [NB_INPLACE_SUBTRACT] = PyNumber_InPlaceSubtract,
+    [NB_INPLACE_TRUE_DIVIDE] = PyNumber_InPlaceTrueDivide,
+    [NB_INPLACE_XOR] = PyNumber_InPlaceXor,
+};
+
+/* Call a C function that may answer SLP_UNWIND. */
+SLP_COLD static PyObject *
+call_with_offer(PyThreadState *tstate, PyObject *callable, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    slp_thread *thread = slp_thread_get(tstate);
+    if (thread == NULL) {
+        return NULL;
+    }
+    thread->soft_offered = true;
+    PyObject *result = PyObject_Vectorcall(callable, args, nargs, kwnames);
+    thread->soft_offered = false;
+    return result;
+}
+
+/* The same for callable(*args, **kwargs). */
+SLP_COLD static PyObject *
+call_ex_with_offer(PyThreadState *tstate, PyObject *callable, PyObject *args, PyObject *kwargs)
+{
+    slp_thread *thread = slp_thread_get(tstate);
+    if (thread == NULL) {
+        return NULL;
+    }
+    thread->soft_offered = true;
+    PyObject *result = PyObject_Call(callable, args, kwargs);
+    thread->soft_offered = false;
+    return result;
+}
+
+/* (first, *rest) */
+static PyObject *
+tuple_with_first(PyObject *first, PyObject *rest)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(rest);
+    PyObject *tuple = PyTuple_New(size + 1);
+    if (tuple == NULL) {
+        return NULL;
+    }
+    PyTuple_SET_ITEM(tuple, 0, Py_NewRef(first));
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyTuple_SET_ITEM(tuple, i + 1, Py_NewRef(PyTuple_GET_ITEM(rest, i)));
+    }
+    return tuple;
+}

@@ -1,0 +1,470 @@
+/* The evaluation loop: entry, exit, dispatch, exceptions.
+ *
+ * One activation of _PyEval_EvalFrameDefault() runs any number of frames.  Python code that calls
+ * Python code, resumes a generator or switches to another tasklet changes the loop's registers, not
+ * the C stack:
+ *
+ *     C caller ─> activation ─ frame (is_entry) ─> frame ─> generator's frame ─> init shim ─> frame
+ *                                  └──────── previous ───────────┴── previous ──────┘
+ *
+ * How a frame that ends goes on in the one below (`previous`):
+ *
+ *   the frame is        and it returns         and it yields           and it raises
+ *   is_entry            leave the activation   leave the activation    leave the activation, NULL
+ *   a thread's          push on previous       -                       raise in previous
+ *   a generator's       slp: by previous's     push on previous        (PEP 479) raise in previous
+ *                       instruction, FOR_ITER
+ *                       or SEND: jump
+ *
+ * Invariants
+ *  1. cframe.current_frame is `frame` whenever other code can run.
+ *  2. frame->prev_instr is the instruction being run whenever other code can run or an exception is
+ *     set; instructions that do neither (LEAF) do not store it.
+ *  3. A frame that is not on top has its stack pointer stored; so has every frame when a generator,
+ *     a tasklet or the collector may look at it.  A generator's frame that runs has stacktop -1, so
+ *     that the collector does not look at a stale one.
+ *  4. While a generator runs in this activation on behalf of FOR_ITER or SEND, the first free stack
+ *     slot of the frame below holds the instruction's jump distance as a plain integer.
+ *  5. An exception is set on arrival at `error` and `unwind`, none elsewhere.
+ *
+ * Tracing costs nothing while it is off: instructions that may have switched it on end in
+ * NEXT_AFTER_CALL(), which looks at cframe.use_tracing and exchanges the dispatch table.  Rejected:
+ * or-ing use_tracing into every opcode, as the base does (one load and one `or` an instruction), and
+ * storing prev_instr in every instruction.
+ */
+#include "slp_eval.h"
+
+#include "slp_channel.h"
+
+/* --- dispatch ----------------------------------------------------------------------------- */
+
+#define FETCH()                                                                                    \
+    do {                                                                                           \
+        const _Py_CODEUNIT word = *next++;                                                         \
+        opcode = _Py_OPCODE(word);                                                                 \
+        oparg = _Py_OPARG(word);                                                                   \
+    } while (0)
+
+#if SLP_DISPATCH_GOTO
+#  define LABEL(name)           instruction_##name:
+#  define RUN_TRACED_OR_NOT()   goto *table[opcode]
+#  define RUN_UNTRACED(op)      goto *plain_table[op]
+#  define GOTO_INSTRUCTION(name) goto instruction_##name
+#  define TRACING_ON()          (table = tracing_table)
+#  define TRACING_OFF()         (table = plain_table)
+#else
+#  define LABEL(name)           case name: instruction_##name:
+#  define RUN_TRACED_OR_NOT()   goto run_traced_or_not
+#  define RUN_UNTRACED(op)      do { opcode = (op); goto run_untraced; } while (0)
+#  define GOTO_INSTRUCTION(name) goto instruction_##name
+#  define TRACING_ON()          (tracing = true)
+#  define TRACING_OFF()         (tracing = false)
+#endif
+
+#define INSTRUCTION(name) LABEL(name) frame->prev_instr = next - 1;
+#define LEAF(name)        LABEL(name)
+
+#define NEXT()                                                                                     \
+    do {                                                                                           \
+        FETCH();                                                                                   \
+        RUN_TRACED_OR_NOT();                                                                       \
+    } while (0)
+
+#define NEXT_AFTER_CALL()                                                                          \
+    do {                                                                                           \
+        if (SLP_UNLIKELY(cframe.use_tracing)) {                                                    \
+            TRACING_ON();                                                                          \
+        }                                                                                          \
+        NEXT();                                                                                    \
+    } while (0)
+
+#define REDISPATCH()                                                                               \
+    do {                                                                                           \
+        opcode = _Py_OPCODE(*next);                                                                \
+        next++;                                                                                    \
+        RUN_UNTRACED(opcode);                                                                      \
+    } while (0)
+
+#define ERROR() goto error
+#define GUARD(cond)                                                                                \
+    do {                                                                                           \
+        if (SLP_UNLIKELY(!(cond))) {                                                               \
+            goto miss;                                                                             \
+        }                                                                                          \
+    } while (0)
+
+/* --- the adaptive counter in the first cache entry ------------------------------------------ */
+
+#define ADAPTIVE_IS_DUE()  (next[0] < (1 << ADAPTIVE_BACKOFF_BITS))
+#define ADAPTIVE_WAIT()    (next[0] -= (1 << ADAPTIVE_BACKOFF_BITS))
+
+/* --- registers and frames ------------------------------------------------------------------- */
+
+#define CACHES(family) INLINE_CACHE_ENTRIES_##family
+#define LOCAL(i)       (frame->localsplus[i])
+#define NAME_AT(i)     PyTuple_GET_ITEM(frame->f_code->co_names, (i))
+#define CODE_START()   _PyCode_CODE(frame->f_code)
+#define STACK_BASE()   (frame->localsplus + frame->f_code->co_nlocalsplus)
+
+/* Make the frame's state complete, so that it can be left, looked at, or suspended; it goes on at
+ * `next`. */
+#define STORE_STACK()  (frame->stacktop = (int)(sp - frame->localsplus))
+#define STORE_FRAME()                                                                              \
+    do {                                                                                           \
+        frame->prev_instr = next - 1;                                                              \
+        STORE_STACK();                                                                             \
+    } while (0)
+
+/* The other way round. */
+#define LOAD_FRAME()                                                                               \
+    do {                                                                                           \
+        PyCodeObject *code_ = frame->f_code;                                                       \
+        consts = &PyTuple_GET_ITEM(code_->co_consts, 0);                                           \
+        next = frame->prev_instr + 1;                                                              \
+        sp = frame->localsplus + frame->stacktop;                                                  \
+    } while (0)
+
+#define ENTER(new_frame)                                                                           \
+    do {                                                                                           \
+        frame = cframe.current_frame = (new_frame);                                                \
+        goto enter_frame;                                                                          \
+    } while (0)
+
+/* Is a frame evaluator set (PEP 523)?  Then every call goes through it. */
+#define HOOKED() (tstate->interp->eval_frame != NULL)
+
+#define BREAKER_SET() SLP_UNLIKELY(_Py_atomic_load_relaxed_int32(eval_breaker))
+#define CHECK_BREAKER()                                                                            \
+    do {                                                                                           \
+        if (BREAKER_SET()) {                                                                       \
+            frame->prev_instr = next - 1;                                                          \
+            if (slp_handle_breaker(tstate) < 0) {                                                  \
+                ERROR();                                                                           \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+/* Relaxed and unlocked: the flag is only a hint, its causes are read under their locks. */
+#define _Py_atomic_load_relaxed_int32(p) __atomic_load_n(&(p)->_value, __ATOMIC_RELAXED)
+
+/* Drop `n` values from the top of the stack. */
+#define DROP(n)                                                                                    \
+    do {                                                                                           \
+        for (Py_ssize_t n_ = (n); n_ > 0; n_--) {                                                  \
+            Py_DECREF(*--sp);                                                                      \
+        }                                                                                          \
+    } while (0)
+
+/* Put `value` (stolen) in the place of the top `n` values, which are dropped. */
+#define REPLACE_TOP(value)                                                                         \
+    do {                                                                                           \
+        PyObject *old_ = sp[-1];                                                                   \
+        sp[-1] = (value);                                                                          \
+        Py_DECREF(old_);                                                                           \
+    } while (0)
+
+/* --- generators ----------------------------------------------------------------------------- */
+
+/* Can the loop itself resume this generator or coroutine? */
+static inline bool
+resumable(PyGenObject *gen)
+{
+    return gen->gi_frame_state < FRAME_EXECUTING;
+}
+
+/* Link a generator between the running frame and what it is sent (stolen). */
+static inline _PyInterpreterFrame *
+resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller, PyObject *sent)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    _PyFrame_StackPush(frame, sent);
+    gen->gi_frame_state = FRAME_EXECUTING;
+    gen->gi_exc_state.previous_item = tstate->exc_info;
+    tstate->exc_info = &gen->gi_exc_state;
+    frame->previous = caller;
+    frame->is_entry = false;
+    return frame;
+}
+
+#include "evalhelpers.h"
+
+/* --- the loop ------------------------------------------------------------------------------- */
+
+PyObject *_Py_HOT_FUNCTION
+_PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag)
+{
+#if SLP_DISPATCH_GOTO
+#  define TABLE_ENTRY(name) [name] = &&instruction_##name,
+    static const void *const plain_table[256] = {
+        [0 ... 255] = &&unknown_instruction,
+        SLP_ALL_INSTRUCTIONS(TABLE_ENTRY)
+    };
+    static const void *const tracing_table[256] = {[0 ... 255] = &&trace_instruction};
+#  undef TABLE_ENTRY
+    const void *const *table = plain_table;
+#else
+    bool tracing = false;
+#endif
+
+    _Py_CODEUNIT *next;
+    PyObject **sp;
+    PyObject **consts;
+    PyObject *kwnames = NULL;
+    PyObject *returned_value;   /* from RETURN_VALUE to generator_returned */
+    int opcode;
+    int oparg;
+    _Py_atomic_int *const eval_breaker = &tstate->interp->ceval.eval_breaker;
+
+    _PyCFrame cframe;
+    cframe.use_tracing = tstate->cframe->use_tracing;
+    cframe.previous = tstate->cframe;
+    tstate->cframe = &cframe;
+
+    assert(!_PyErr_Occurred(tstate) || throwflag);
+    frame->is_entry = true;
+    frame->previous = cframe.previous->current_frame;
+    cframe.current_frame = frame;
+
+    if (SLP_UNLIKELY(throwflag)) {
+        if (_Py_EnterRecursiveCallTstate(tstate, "")) {
+            tstate->recursion_remaining--;
+            LOAD_FRAME();
+            goto leave_raising;
+        }
+        LOAD_FRAME();
+        if (cframe.use_tracing) {
+            TRACING_ON();
+            if (slp_trace_call(tstate, frame) < 0) {
+                goto leave_raising;
+            }
+        }
+        goto resumed_raising;
+    }
+
+enter_frame:
+    /* A frame begins, or a generator's goes on. */
+    if (SLP_UNLIKELY(tstate->recursion_remaining-- <= 0)
+        && SLP_UNLIKELY(_Py_CheckRecursiveCall(tstate, ""))) {
+        tstate->recursion_remaining--;
+        LOAD_FRAME();
+        goto leave_raising;
+    }
+    LOAD_FRAME();
+    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+        frame->stacktop = -1;
+    }
+    NEXT_AFTER_CALL();
+
+#if !SLP_DISPATCH_GOTO
+run_traced_or_not:
+    if (tracing) {
+        goto trace_instruction;
+    }
+run_untraced:
+    switch (opcode) {
+    default:
+        goto unknown_instruction;
+#endif
+
+#include "insn_stack.h"
+#include "insn_names.h"
+#include "insn_arith.h"
+#include "insn_attr.h"
+#include "insn_container.h"
+#include "insn_control.h"
+#include "insn_call.h"
+#include "insn_iter.h"
+#include "insn_except.h"
+#include "insn_match.h"
+#include "insn_shim.h"
+
+#if !SLP_DISPATCH_GOTO
+    }
+#endif
+
+unknown_instruction:
+    frame->prev_instr = next - 1;
+    _PyErr_Format(tstate, PyExc_SystemError, "unknown opcode %d at offset %zd in %U", opcode,
+                  (next - 1 - CODE_START()) * sizeof(_Py_CODEUNIT), frame->f_code->co_qualname);
+    ERROR();
+
+miss:
+    /* A specialised form met what it was not made for.  The first cache entry counts misses. */
+    opcode = _PyOpcode_Deopt[_Py_OPCODE(next[-1])];
+    next[0] -= 1;
+    if (next[0] == 0) {
+        _Py_SET_OPCODE(next[-1], _PyOpcode_Adaptive[opcode]);
+        next[0] = adaptive_counter_start();
+    }
+    RUN_UNTRACED(opcode);
+
+trace_instruction:
+    /* Tracing is on, or was until just now: report, then run the generic form. */
+    if (!cframe.use_tracing) {
+        TRACING_OFF();
+        RUN_UNTRACED(opcode);
+    }
+    opcode = _PyOpcode_Deopt[opcode];
+    if (!slp_is_shim(frame)) {
+        int index = (int)(next - 1 - CODE_START());
+        if (index >= frame->f_code->_co_firsttraceable) {
+            int traced_before = _PyInterpreterFrame_LASTI(frame);
+            frame->prev_instr = next - 1;
+            STORE_STACK();
+            if (opcode == RESUME) {
+                if (slp_trace_call(tstate, frame) < 0) {
+                    ERROR();
+                }
+            }
+            else if (tstate->c_tracefunc != NULL && !tstate->tracing) {
+                if (slp_trace_instruction(tstate, frame, traced_before) < 0) {
+                    ERROR();
+                }
+                /* The trace function may have jumped. */
+                LOAD_FRAME();
+                next = frame->prev_instr;
+                FETCH();
+                opcode = _PyOpcode_Deopt[opcode];
+            }
+            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+                frame->stacktop = -1;
+            }
+        }
+    }
+    else {
+        opcode = _Py_OPCODE(next[-1]);
+    }
+    RUN_UNTRACED(opcode);
+
+switch_tasklet:
+    /* A C function answered SLP_UNWIND: its arguments are gone from the stack, `next` is where
+     * this tasklet goes on with the value that it will be given. */
+    STORE_FRAME();
+    frame = slp_switch_frames(tstate, slp_thread_peek(tstate), frame);
+resume_tasklet:
+    LOAD_FRAME();
+    {
+        PyObject *value = slp_take_tempval(tstate, slp_thread_peek(tstate)->current);
+        if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+            frame->stacktop = -1;
+        }
+        if (!cframe.use_tracing) {
+            TRACING_OFF();
+        }
+        if (value == NULL) {
+            goto tasklet_resumed_raising;
+        }
+        *sp++ = value;
+    }
+    NEXT_AFTER_CALL();
+
+tasklet_resumed_raising:
+    /* A StopIteration that is delivered to `for x in channel` ends the loop. */
+    if (_PyOpcode_Deopt[_Py_OPCODE(next[-1])] == FOR_ITER
+        && _PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
+        frame->prev_instr = next - 1;
+        if (tstate->c_tracefunc != NULL) {
+            slp_trace_exception(tstate, frame);
+        }
+        _PyErr_Clear(tstate);
+        next += (intptr_t)sp[0];
+        Py_DECREF(*--sp);
+        NEXT_AFTER_CALL();
+    }
+    ERROR();
+
+resumed_raising:
+    /* The frame called something, which raised. */
+    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+        frame->stacktop = -1;
+    }
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        TRACING_ON();
+    }
+
+error:
+    kwnames = NULL;
+    frame->prev_instr = next - 1;
+    assert(_PyErr_Occurred(tstate));
+    if (!_PyFrame_IsIncomplete(frame)) {
+        PyFrameObject *f = _PyFrame_GetFrameObject(frame);
+        if (f != NULL) {
+            PyTraceBack_Here(f);
+        }
+        if (tstate->c_tracefunc != NULL) {
+            STORE_STACK();
+            slp_trace_exception(tstate, frame);
+            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+                frame->stacktop = -1;
+            }
+        }
+    }
+
+unwind:
+    assert(_PyErr_Occurred(tstate));
+    {
+        int level;
+        int handler;
+        bool push_lasti;
+        if (!slp_find_handler(frame->f_code, (int)(next - 1 - CODE_START()), &level, &handler,
+                              &push_lasti)) {
+            goto leave_raising_frame;
+        }
+        PyObject **handler_sp = STACK_BASE() + level;
+        while (sp > handler_sp) {
+            sp--;
+            Py_XDECREF(*sp);
+        }
+        if (push_lasti) {
+            PyObject *lasti = PyLong_FromLong(_PyInterpreterFrame_LASTI(frame));
+            if (lasti == NULL) {
+                goto unwind;
+            }
+            *sp++ = lasti;
+        }
+        *sp++ = take_exception(tstate);
+        next = CODE_START() + handler;
+    }
+    NEXT_AFTER_CALL();
+
+leave_raising_frame:
+    {
+        PyObject **base = STACK_BASE();
+        while (sp > base) {
+            sp--;
+            Py_XDECREF(*sp);
+        }
+    }
+    STORE_STACK();
+    if (SLP_UNLIKELY(cframe.use_tracing) && !slp_is_shim(frame)) {
+        slp_trace_unwind(tstate, frame);
+    }
+
+leave_raising:
+    /* What the frame still owns is known from its stacktop. */
+    assert(_PyErr_Occurred(tstate));
+    tstate->recursion_remaining++;
+    {
+        _PyInterpreterFrame *caller = frame->previous;
+        if (frame->is_entry) {
+            cframe.current_frame = caller;
+            tstate->cframe = cframe.previous;
+            tstate->cframe->use_tracing = cframe.use_tracing;
+            return NULL;
+        }
+        cframe.current_frame = caller;
+        if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+            slp_convert_stop_iteration(tstate, generator_of(frame));
+            slp_generator_finished(tstate, frame);
+        }
+        else {
+            if (slp_is_shim(frame)) {
+                tstate->recursion_remaining--;   /* shims are not counted */
+            }
+            slp_frame_clear_and_pop(tstate, frame);
+        }
+        frame = caller;
+    }
+    LOAD_FRAME();
+    goto resumed_raising;
+}

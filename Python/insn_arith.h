@@ -1,0 +1,486 @@
+/* Instructions: operators, comparisons, subscripts. */
+
+INSTRUCTION(UNARY_POSITIVE)
+{
+    PyObject *result = PyNumber_Positive(sp[-1]);
+    if (result == NULL) {
+        ERROR();
+    }
+    REPLACE_TOP(result);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(UNARY_NEGATIVE)
+{
+    PyObject *result = PyNumber_Negative(sp[-1]);
+    if (result == NULL) {
+        ERROR();
+    }
+    REPLACE_TOP(result);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(UNARY_INVERT)
+{
+    PyObject *result = PyNumber_Invert(sp[-1]);
+    if (result == NULL) {
+        ERROR();
+    }
+    REPLACE_TOP(result);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(UNARY_NOT)
+{
+    PyObject *value = sp[-1];
+    int is_true = value == Py_True ? 1 : value == Py_False ? 0 : truth(value);
+    if (is_true < 0) {
+        ERROR();
+    }
+    REPLACE_TOP(Py_NewRef(is_true ? Py_False : Py_True));
+    NEXT_AFTER_CALL();
+}
+
+/* --- binary operators --- */
+
+INSTRUCTION(BINARY_OP)
+{
+    PyObject *right = sp[-1];
+    PyObject *left = sp[-2];
+    assert((size_t)oparg < Py_ARRAY_LENGTH(binary_operators));
+    PyObject *result = binary_operators[oparg](left, right);
+    if (result == NULL) {
+        ERROR();
+    }
+    sp--;
+    sp[-1] = result;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    next += CACHES(BINARY_OP);
+    NEXT_AFTER_CALL();
+}
+
+LEAF(BINARY_OP_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        next--;
+        _Py_Specialize_BinaryOp(sp[-2], sp[-1], next, oparg, &LOCAL(0));
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(BINARY_OP);
+}
+
+/* One-digit operands are computed in a C long; the sum, the difference or the product fits. */
+#define INT_OPERATOR(name, expression, big_operator)                                               \
+    LEAF(name)                                                                                     \
+    {                                                                                              \
+        PyObject *left = sp[-2];                                                                   \
+        PyObject *right = sp[-1];                                                                  \
+        GUARD(PyLong_CheckExact(left) && PyLong_CheckExact(right));                                \
+        PyObject *result;                                                                          \
+        if (SLP_LIKELY(is_single_digit(left) && is_single_digit(right))) {                         \
+            long a = single_digit_value(left);                                                     \
+            long b = single_digit_value(right);                                                    \
+            result = int_result(left, expression);                                                 \
+        }                                                                                          \
+        else {                                                                                     \
+            result = big_operator((PyLongObject *)left, (PyLongObject *)right);                    \
+            Py_DECREF(left);                                                                       \
+        }                                                                                          \
+        Py_DECREF(right);                                                                          \
+        sp--;                                                                                      \
+        if (SLP_UNLIKELY(result == NULL)) {                                                        \
+            sp--;                                                                                  \
+            ERROR();                                                                               \
+        }                                                                                          \
+        sp[-1] = result;                                                                           \
+        next += CACHES(BINARY_OP);                                                                 \
+        NEXT();                                                                                    \
+    }
+
+INT_OPERATOR(BINARY_OP_ADD_INT, a + b, _PyLong_Add)
+INT_OPERATOR(BINARY_OP_SUBTRACT_INT, a - b, _PyLong_Subtract)
+INT_OPERATOR(BINARY_OP_MULTIPLY_INT, a * b, _PyLong_Multiply)
+#undef INT_OPERATOR
+
+/* A float that only the stack owns serves as the result. */
+#define FLOAT_OPERATOR(name, op)                                                                   \
+    LEAF(name)                                                                                     \
+    {                                                                                              \
+        PyObject *left = sp[-2];                                                                   \
+        PyObject *right = sp[-1];                                                                  \
+        GUARD(PyFloat_CheckExact(left) && PyFloat_CheckExact(right));                              \
+        double value = PyFloat_AS_DOUBLE(left) op PyFloat_AS_DOUBLE(right);                        \
+        sp--;                                                                                      \
+        next += CACHES(BINARY_OP);                                                                 \
+        if (Py_REFCNT(left) == 1) {                                                                \
+            ((PyFloatObject *)left)->ob_fval = value;                                              \
+            Py_DECREF(right);                                                                      \
+        }                                                                                          \
+        else if (Py_REFCNT(right) == 1) {                                                          \
+            ((PyFloatObject *)right)->ob_fval = value;                                             \
+            sp[-1] = right;                                                                        \
+            Py_DECREF(left);                                                                       \
+        }                                                                                          \
+        else {                                                                                     \
+            PyObject *result = PyFloat_FromDouble(value);                                          \
+            Py_DECREF(left);                                                                       \
+            Py_DECREF(right);                                                                      \
+            if (SLP_UNLIKELY(result == NULL)) {                                                    \
+                sp--;                                                                              \
+                ERROR();                                                                           \
+            }                                                                                      \
+            sp[-1] = result;                                                                       \
+        }                                                                                          \
+        NEXT();                                                                                    \
+    }
+
+FLOAT_OPERATOR(BINARY_OP_ADD_FLOAT, +)
+FLOAT_OPERATOR(BINARY_OP_SUBTRACT_FLOAT, -)
+FLOAT_OPERATOR(BINARY_OP_MULTIPLY_FLOAT, *)
+#undef FLOAT_OPERATOR
+
+LEAF(BINARY_OP_ADD_UNICODE)
+{
+    PyObject *left = sp[-2];
+    PyObject *right = sp[-1];
+    GUARD(PyUnicode_CheckExact(left) && Py_IS_TYPE(right, &PyUnicode_Type));
+    PyObject *result = PyUnicode_Concat(left, right);
+    sp--;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    if (result == NULL) {
+        sp--;
+        ERROR();
+    }
+    sp[-1] = result;
+    next += CACHES(BINARY_OP);
+    NEXT();
+}
+
+/* s = s + t, where the STORE_FAST that follows is done here: the string may grow in place. */
+LEAF(BINARY_OP_INPLACE_ADD_UNICODE)
+{
+    PyObject *left = sp[-2];
+    PyObject *right = sp[-1];
+    GUARD(PyUnicode_CheckExact(left) && Py_IS_TYPE(right, &PyUnicode_Type));
+    _Py_CODEUNIT store = next[CACHES(BINARY_OP)];
+    assert(_Py_OPCODE(store) == STORE_FAST || _Py_OPCODE(store) == STORE_FAST__LOAD_FAST);
+    PyObject **target = &LOCAL(_Py_OPARG(store));
+    GUARD(*target == left);
+    sp -= 2;
+    Py_DECREF(left);   /* the variable's reference is left */
+    PyUnicode_Append(target, right);
+    Py_DECREF(right);
+    if (*target == NULL) {
+        ERROR();
+    }
+    next += CACHES(BINARY_OP) + 1;
+    NEXT();
+}
+
+/* --- comparisons --- */
+
+INSTRUCTION(COMPARE_OP)
+{
+    PyObject *right = sp[-1];
+    PyObject *left = sp[-2];
+    PyObject *result = PyObject_RichCompare(left, right, oparg);
+    if (result == NULL) {
+        ERROR();
+    }
+    sp--;
+    sp[-1] = result;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    next += CACHES(COMPARE_OP);
+    NEXT_AFTER_CALL();
+}
+
+LEAF(COMPARE_OP_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        next--;
+        _Py_Specialize_CompareOp(sp[-2], sp[-1], next, oparg);
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(COMPARE_OP);
+}
+
+/* A comparison and the conditional jump behind it.  `jump` says whether to take it. */
+#define COMPARE_AND_JUMP(jump)                                                                     \
+    do {                                                                                           \
+        next += CACHES(COMPARE_OP) + 1;                                                            \
+        if (jump) {                                                                                \
+            int distance = _Py_OPARG(next[-1]);                                                    \
+            int jump_opcode = _Py_OPCODE(next[-1]);                                                \
+            if (jump_opcode == POP_JUMP_BACKWARD_IF_FALSE || jump_opcode == POP_JUMP_BACKWARD_IF_TRUE) { \
+                CHECK_BREAKER();                                                                   \
+                next -= distance;                                                                  \
+                NEXT_AFTER_CALL();                                                                 \
+            }                                                                                      \
+            next += distance;                                                                      \
+        }                                                                                          \
+        NEXT();                                                                                    \
+    } while (0)
+
+/* Bits of the cached mask: 1 jump when less, 2 when equal, 4 when greater. */
+LEAF(COMPARE_OP_INT_JUMP)
+{
+    PyObject *left = sp[-2];
+    PyObject *right = sp[-1];
+    GUARD(PyLong_CheckExact(left) && PyLong_CheckExact(right));
+    GUARD(is_single_digit(left) && is_single_digit(right));
+    int mask = ((_PyCompareOpCache *)next)->mask;
+    long a = single_digit_value(left);
+    long b = single_digit_value(right);
+    sp -= 2;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    bool jump = ((1 << (1 + (a > b) - (a < b))) & mask) != 0;
+    COMPARE_AND_JUMP(jump);
+}
+
+LEAF(COMPARE_OP_FLOAT_JUMP)
+{
+    PyObject *left = sp[-2];
+    PyObject *right = sp[-1];
+    GUARD(PyFloat_CheckExact(left) && PyFloat_CheckExact(right));
+    double a = PyFloat_AS_DOUBLE(left);
+    double b = PyFloat_AS_DOUBLE(right);
+    GUARD(!isunordered(a, b));
+    int mask = ((_PyCompareOpCache *)next)->mask;
+    sp -= 2;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    bool jump = ((1 << (1 + (a > b) - (a < b))) & mask) != 0;
+    COMPARE_AND_JUMP(jump);
+}
+
+/* Only == and !=; the mask says whether to jump on equal (0) or unequal (1) strings. */
+LEAF(COMPARE_OP_STR_JUMP)
+{
+    PyObject *left = sp[-2];
+    PyObject *right = sp[-1];
+    GUARD(PyUnicode_CheckExact(left) && PyUnicode_CheckExact(right));
+    int equal = left == right ? 1 : _PyUnicode_Equal(left, right);
+    if (equal < 0) {
+        ERROR();
+    }
+    int inverted = ((_PyCompareOpCache *)next)->mask;
+    sp -= 2;
+    Py_DECREF(left);
+    Py_DECREF(right);
+    COMPARE_AND_JUMP(equal ^ inverted);
+}
+
+LEAF(IS_OP)
+{
+    PyObject *right = *--sp;
+    PyObject *left = sp[-1];
+    bool result = (left == right) ^ oparg;
+    sp[-1] = Py_NewRef(result ? Py_True : Py_False);
+    Py_DECREF(left);
+    Py_DECREF(right);
+    NEXT();
+}
+
+INSTRUCTION(CONTAINS_OP)
+{
+    PyObject *container = sp[-1];
+    PyObject *item = sp[-2];
+    int found = PySequence_Contains(container, item);
+    if (found < 0) {
+        ERROR();
+    }
+    sp--;
+    sp[-1] = Py_NewRef((found ^ oparg) ? Py_True : Py_False);
+    Py_DECREF(item);
+    Py_DECREF(container);
+    NEXT_AFTER_CALL();
+}
+
+/* --- subscripts --- */
+
+INSTRUCTION(BINARY_SUBSCR)
+{
+    PyObject *index = sp[-1];
+    PyObject *container = sp[-2];
+    PyObject *result = PyObject_GetItem(container, index);
+    if (result == NULL) {
+        ERROR();
+    }
+    sp--;
+    sp[-1] = result;
+    Py_DECREF(container);
+    Py_DECREF(index);
+    next += CACHES(BINARY_SUBSCR);
+    NEXT_AFTER_CALL();
+}
+
+LEAF(BINARY_SUBSCR_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        frame->prev_instr = --next;
+        if (_Py_Specialize_BinarySubscr(sp[-2], sp[-1], next) < 0) {
+            next++;
+            ERROR();
+        }
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(BINARY_SUBSCR);
+}
+
+/* Index by a non-negative one-digit int.  `size` and `item` speak of `container` and `i`. */
+#define SEQUENCE_INDEX(name, check, size, item)                                                    \
+    LEAF(name)                                                                                     \
+    {                                                                                              \
+        PyObject *index = sp[-1];                                                                  \
+        PyObject *container = sp[-2];                                                              \
+        GUARD(PyLong_CheckExact(index) && check(container));                                       \
+        GUARD((size_t)Py_SIZE(index) <= 1);                                                        \
+        Py_ssize_t i = single_digit_value(index);                                                  \
+        GUARD(i < size(container));                                                                \
+        PyObject *result = Py_NewRef(item(container, i));                                          \
+        sp--;                                                                                      \
+        sp[-1] = result;                                                                           \
+        Py_DECREF(index);                                                                          \
+        Py_DECREF(container);                                                                      \
+        next += CACHES(BINARY_SUBSCR);                                                             \
+        NEXT();                                                                                    \
+    }
+
+SEQUENCE_INDEX(BINARY_SUBSCR_LIST_INT, PyList_CheckExact, PyList_GET_SIZE, PyList_GET_ITEM)
+SEQUENCE_INDEX(BINARY_SUBSCR_TUPLE_INT, PyTuple_CheckExact, PyTuple_GET_SIZE, PyTuple_GET_ITEM)
+#undef SEQUENCE_INDEX
+
+INSTRUCTION(BINARY_SUBSCR_DICT)
+{
+    PyObject *key = sp[-1];
+    PyObject *dict = sp[-2];
+    GUARD(PyDict_CheckExact(dict));
+    PyObject *value = PyDict_GetItemWithError(dict, key);
+    if (value == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_SetKeyError(key);
+        }
+        ERROR();
+    }
+    Py_INCREF(value);
+    sp--;
+    sp[-1] = value;
+    Py_DECREF(dict);
+    Py_DECREF(key);
+    next += CACHES(BINARY_SUBSCR);
+    NEXT_AFTER_CALL();
+}
+
+/* obj[i] with __getitem__ in Python: a plain frame. */
+LEAF(BINARY_SUBSCR_GETITEM)
+{
+    PyObject *index = sp[-1];
+    PyObject *container = sp[-2];
+    _PyBinarySubscrCache *cache = (_PyBinarySubscrCache *)next;
+    PyTypeObject *type = Py_TYPE(container);
+    GUARD(type->tp_version_tag == read_u32(cache->type_version));
+    PyFunctionObject *getitem = (PyFunctionObject *)((PyHeapTypeObject *)type)->_spec_cache.getitem;
+    GUARD(getitem->func_version == cache->func_version);
+    GUARD(!HOOKED());
+    PyCodeObject *code = (PyCodeObject *)getitem->func_code;
+    assert(code->co_argcount == 2);
+    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));
+    if (callee == NULL) {
+        ERROR();
+    }
+    Py_INCREF(getitem);
+    slp_frame_init(callee, getitem, NULL, code);
+    callee->localsplus[0] = container;
+    callee->localsplus[1] = index;
+    for (int i = 2; i < code->co_nlocalsplus; i++) {
+        callee->localsplus[i] = NULL;
+    }
+    sp -= 2;
+    next += CACHES(BINARY_SUBSCR);
+    STORE_FRAME();
+    callee->previous = frame;
+    ENTER(callee);
+}
+
+INSTRUCTION(STORE_SUBSCR)
+{
+    PyObject *index = sp[-1];
+    PyObject *container = sp[-2];
+    PyObject *value = sp[-3];
+    if (PyObject_SetItem(container, index, value) < 0) {
+        ERROR();
+    }
+    sp -= 3;
+    Py_DECREF(value);
+    Py_DECREF(container);
+    Py_DECREF(index);
+    next += CACHES(STORE_SUBSCR);
+    NEXT_AFTER_CALL();
+}
+
+LEAF(STORE_SUBSCR_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        frame->prev_instr = --next;
+        if (_Py_Specialize_StoreSubscr(sp[-2], sp[-1], next) < 0) {
+            next++;
+            ERROR();
+        }
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(STORE_SUBSCR);
+}
+
+LEAF(STORE_SUBSCR_LIST_INT)
+{
+    PyObject *index = sp[-1];
+    PyObject *list = sp[-2];
+    GUARD(PyLong_CheckExact(index) && PyList_CheckExact(list));
+    GUARD((size_t)Py_SIZE(index) <= 1);
+    Py_ssize_t i = single_digit_value(index);
+    GUARD(i < PyList_GET_SIZE(list));
+    PyObject *old = PyList_GET_ITEM(list, i);
+    PyList_SET_ITEM(list, i, sp[-3]);
+    sp -= 3;
+    Py_DECREF(old);
+    Py_DECREF(index);
+    Py_DECREF(list);
+    next += CACHES(STORE_SUBSCR);
+    NEXT();
+}
+
+INSTRUCTION(STORE_SUBSCR_DICT)
+{
+    PyObject *key = sp[-1];
+    PyObject *dict = sp[-2];
+    GUARD(PyDict_CheckExact(dict));
+    sp -= 3;
+    int failed = _PyDict_SetItem_Take2((PyDictObject *)dict, key, sp[0]);
+    Py_DECREF(dict);
+    if (failed) {
+        ERROR();
+    }
+    next += CACHES(STORE_SUBSCR);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(DELETE_SUBSCR)
+{
+    PyObject *index = sp[-1];
+    PyObject *container = sp[-2];
+    if (PyObject_DelItem(container, index) < 0) {
+        ERROR();
+    }
+    sp -= 2;
+    Py_DECREF(container);
+    Py_DECREF(index);
+    NEXT_AFTER_CALL();
+}

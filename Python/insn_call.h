@@ -1,0 +1,588 @@
+/* Instructions: calls.
+ *
+ * The stack of a call with n arguments:
+ *
+ *     LOAD_METHOD found a method:   method  self      arg 1 .. arg n
+ *     anything else:                NULL    callable  arg 1 .. arg n
+ *
+ * PRECALL turns a bound method into the first shape; its specialised forms for C functions do the
+ * whole call and skip CALL.  Either way a call consumes n + 2 slots and pushes one value.
+ *
+ * Python functions, classes whose __init__ is a Python function, and C functions that may answer
+ * SLP_UNWIND never nest the C stack here.
+ */
+
+LEAF(KW_NAMES)
+{
+    assert(kwnames == NULL);
+    kwnames = consts[oparg];
+    NEXT();
+}
+
+/* The call's shape: how many arguments counting self, and the callable below them. */
+#define CALL_SHAPE(total, callable)                                                                \
+    const int total = oparg + (sp[-(oparg + 2)] != NULL);                                          \
+    PyObject *const callable = sp[-(total + 1)]
+
+/* Replace the call's n + 2 slots, all still owned, by `result`; NULL: an exception is set. */
+#define FINISH_CALL(result, instruction_words)                                                     \
+    do {                                                                                           \
+        PyObject *result_ = (result);                                                              \
+        PyObject **bottom_ = sp - (oparg + 2);                                                     \
+        while (sp > bottom_) {                                                                     \
+            sp--;                                                                                  \
+            Py_XDECREF(*sp);                                                                       \
+        }                                                                                          \
+        if (SLP_UNLIKELY(result_ == NULL)) {                                                       \
+            ERROR();                                                                               \
+        }                                                                                          \
+        next += (instruction_words);                                                               \
+        *sp++ = result_;                                                                           \
+        CHECK_BREAKER();                                                                           \
+        NEXT_AFTER_CALL();                                                                         \
+    } while (0)
+
+/* Code units behind PRECALL up to the end of its CALL; behind CALL. */
+#define PAST_PRECALL_AND_CALL (CACHES(PRECALL) + 1 + CACHES(CALL))
+
+/* --- PRECALL --- */
+
+LEAF(PRECALL)
+{
+    if (sp[-(oparg + 2)] == NULL && Py_IS_TYPE(sp[-(oparg + 1)], &PyMethod_Type)) {
+        GOTO_INSTRUCTION(PRECALL_BOUND_METHOD);
+    }
+    next += CACHES(PRECALL);
+    NEXT();
+}
+
+LEAF(PRECALL_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        frame->prev_instr = --next;
+        CALL_SHAPE(total, callable);
+        if (_Py_Specialize_Precall(callable, next, total, kwnames, oparg) < 0) {
+            next++;
+            ERROR();
+        }
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(PRECALL);
+}
+
+LEAF(PRECALL_BOUND_METHOD)
+{
+    PyObject *method = sp[-(oparg + 1)];
+    GUARD(sp[-(oparg + 2)] == NULL && Py_IS_TYPE(method, &PyMethod_Type));
+    sp[-(oparg + 2)] = Py_NewRef(PyMethod_GET_FUNCTION(method));
+    sp[-(oparg + 1)] = Py_NewRef(PyMethod_GET_SELF(method));
+    Py_DECREF(method);
+    next += CACHES(PRECALL);
+    NEXT();
+}
+
+LEAF(PRECALL_PYFUNC)
+{
+    CALL_SHAPE(total, callable);
+    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));
+    next += CACHES(PRECALL);
+    NEXT();
+}
+
+/* --- CALL --- */
+
+INSTRUCTION(CALL)
+{
+    CALL_SHAPE(total, callable);
+    PyObject **args = sp - total;
+    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (!HOOKED()) {
+        if (Py_IS_TYPE(callable, &PyFunction_Type)) {
+            PyFunctionObject *func = (PyFunctionObject *)callable;
+            sp -= oparg + 2;
+            _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, nargs,
+                                                             kwnames);
+            kwnames = NULL;
+            if (callee == NULL) {
+                ERROR();
+            }
+            next += CACHES(CALL);
+            STORE_FRAME();
+            callee->previous = frame;
+            ENTER(callee);
+        }
+        if (PyType_Check(callable)) {
+            PyTypeObject *type = (PyTypeObject *)callable;
+            PyFunctionObject *init = slp_python_init(type);
+            if (init != NULL) {
+                PyObject *result;
+                _PyInterpreterFrame *callee = slp_frames_for_class(tstate, frame, type, init, args, nargs,
+                                                                   kwnames, &result);
+                kwnames = NULL;
+                sp -= oparg + 2;
+                if (callee == NULL) {
+                    Py_DECREF(type);
+                    if (result == NULL) {
+                        ERROR();
+                    }
+                    next += CACHES(CALL);
+                    *sp++ = result;
+                    NEXT_AFTER_CALL();
+                }
+                next += CACHES(CALL);
+                STORE_FRAME();
+                Py_DECREF(type);
+                ENTER(callee);
+            }
+        }
+    }
+    bool offered = (c_method_flags(callable) & SLP_METH_STACKLESS) != 0;
+    PyObject *result;
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        result = slp_traced_vectorcall(tstate, callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
+    }
+    else if (SLP_UNLIKELY(offered)) {
+        result = call_with_offer(tstate, callable, args, nargs, kwnames);
+    }
+    else {
+        result = PyObject_Vectorcall(callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
+    }
+    kwnames = NULL;
+    if (SLP_UNLIKELY(result == SLP_UNWIND)) {
+        PyObject **bottom = sp - (oparg + 2);
+        while (sp > bottom) {
+            sp--;
+            Py_XDECREF(*sp);
+        }
+        next += CACHES(CALL);
+        goto switch_tasklet;
+    }
+    FINISH_CALL(result, CACHES(CALL));
+}
+
+LEAF(CALL_ADAPTIVE)
+{
+    if (ADAPTIVE_IS_DUE()) {
+        frame->prev_instr = --next;
+        CALL_SHAPE(total, callable);
+        if (_Py_Specialize_Call(callable, next, total, kwnames) < 0) {
+            next++;
+            ERROR();
+        }
+        REDISPATCH();
+    }
+    ADAPTIVE_WAIT();
+    GOTO_INSTRUCTION(CALL);
+}
+
+LEAF(CALL_PY_EXACT_ARGS)
+{
+    assert(kwnames == NULL);
+    GUARD(!HOOKED());
+    _PyCallCache *cache = (_PyCallCache *)next;
+    CALL_SHAPE(total, callable);
+    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));
+    PyFunctionObject *func = (PyFunctionObject *)callable;
+    GUARD(func->func_version == read_u32(cache->func_version));
+    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    GUARD(code->co_argcount == total);
+    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));
+    if (SLP_UNLIKELY(callee == NULL)) {
+        ERROR();
+    }
+    slp_frame_init(callee, func, NULL, code);
+    sp -= total;
+    for (int i = 0; i < total; i++) {
+        callee->localsplus[i] = sp[i];
+    }
+    for (int i = total; i < code->co_nlocalsplus; i++) {
+        callee->localsplus[i] = NULL;
+    }
+    sp -= 2 - (total - oparg);
+    next += CACHES(CALL);
+    STORE_FRAME();
+    callee->previous = frame;
+    ENTER(callee);
+}
+
+LEAF(CALL_PY_WITH_DEFAULTS)
+{
+    assert(kwnames == NULL);
+    GUARD(!HOOKED());
+    _PyCallCache *cache = (_PyCallCache *)next;
+    CALL_SHAPE(total, callable);
+    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));
+    PyFunctionObject *func = (PyFunctionObject *)callable;
+    GUARD(func->func_version == read_u32(cache->func_version));
+    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    GUARD(total <= code->co_argcount);
+    int min_args = cache->min_args;
+    GUARD(total >= min_args);
+    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));
+    if (SLP_UNLIKELY(callee == NULL)) {
+        ERROR();
+    }
+    slp_frame_init(callee, func, NULL, code);
+    sp -= total;
+    for (int i = 0; i < total; i++) {
+        callee->localsplus[i] = sp[i];
+    }
+    for (int i = total; i < code->co_argcount; i++) {
+        callee->localsplus[i] = Py_NewRef(PyTuple_GET_ITEM(func->func_defaults, i - min_args));
+    }
+    for (int i = code->co_argcount; i < code->co_nlocalsplus; i++) {
+        callee->localsplus[i] = NULL;
+    }
+    sp -= 2 - (total - oparg);
+    next += CACHES(CALL);
+    STORE_FRAME();
+    callee->previous = frame;
+    ENTER(callee);
+}
+
+/* --- PRECALL for C functions: the whole call --- */
+
+INSTRUCTION(PRECALL_NO_KW_TYPE_1)
+{
+    assert(kwnames == NULL && oparg == 1);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 1 && callable == (PyObject *)&PyType_Type);
+    PyObject *obj = sp[-1];
+    sp -= 2;
+    sp[-1] = Py_NewRef(Py_TYPE(obj));
+    Py_DECREF(obj);
+    Py_DECREF(&PyType_Type);
+    next += PAST_PRECALL_AND_CALL;
+    NEXT();
+}
+
+INSTRUCTION(PRECALL_NO_KW_STR_1)
+{
+    assert(kwnames == NULL && oparg == 1);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 1 && callable == (PyObject *)&PyUnicode_Type);
+    FINISH_CALL(PyObject_Str(sp[-1]), PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_TUPLE_1)
+{
+    assert(kwnames == NULL && oparg == 1);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 1 && callable == (PyObject *)&PyTuple_Type);
+    FINISH_CALL(PySequence_Tuple(sp[-1]), PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_BUILTIN_CLASS)
+{
+    CALL_SHAPE(total, callable);
+    GUARD(PyType_Check(callable));
+    vectorcallfunc construct = ((PyTypeObject *)callable)->tp_vectorcall;
+    GUARD(construct != NULL);
+    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *result = construct(callable, sp - total, nargs, kwnames);
+    kwnames = NULL;
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+/* C functions are counted against the recursion limit. */
+#define CALL_COUNTED(result, call)                                                                 \
+    PyObject *result;                                                                              \
+    do {                                                                                           \
+        if (_Py_EnterRecursiveCallTstate(tstate, " while calling a Python object")) {              \
+            ERROR();                                                                               \
+        }                                                                                          \
+        result = (call);                                                                           \
+        tstate->recursion_remaining++;                                                             \
+    } while (0)
+
+/* The same for a function with SLP_METH_STACKLESS, which may switch instead of answering. */
+#define CALL_OFFERED(result, call)                                                                 \
+    PyObject *result;                                                                              \
+    do {                                                                                           \
+        slp_thread *thread_ = slp_thread_get(tstate);                                              \
+        if (thread_ == NULL) {                                                                     \
+            ERROR();                                                                               \
+        }                                                                                          \
+        thread_->soft_offered = true;                                                              \
+        result = (call);                                                                           \
+        if (result == SLP_UNWIND) {                                                                \
+            PyObject **bottom_ = sp - (oparg + 2);                                                 \
+            while (sp > bottom_) {                                                                 \
+                sp--;                                                                              \
+                Py_XDECREF(*sp);                                                                   \
+            }                                                                                      \
+            next += PAST_PRECALL_AND_CALL;                                                         \
+            goto switch_tasklet;                                                                   \
+        }                                                                                          \
+    } while (0)
+
+INSTRUCTION(PRECALL_NO_KW_BUILTIN_O)
+{
+    assert(kwnames == NULL);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 1 && PyCFunction_CheckExact(callable));
+    int flags = PyCFunction_GET_FLAGS(callable);
+    PyCFunction function = PyCFunction_GET_FUNCTION(callable);
+    if (SLP_LIKELY(flags == METH_O)) {
+        CALL_COUNTED(result, function(PyCFunction_GET_SELF(callable), sp[-1]));
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    GUARD(flags == (METH_O | SLP_METH_STACKLESS));
+    CALL_OFFERED(result, function(PyCFunction_GET_SELF(callable), sp[-1]));
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_BUILTIN_FAST)
+{
+    assert(kwnames == NULL);
+    CALL_SHAPE(total, callable);
+    GUARD(PyCFunction_CheckExact(callable));
+    int flags = PyCFunction_GET_FLAGS(callable);
+    _PyCFunctionFast function = (_PyCFunctionFast)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
+    if (SLP_LIKELY(flags == METH_FASTCALL)) {
+        PyObject *result = function(PyCFunction_GET_SELF(callable), sp - total, total);
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    GUARD(flags == (METH_FASTCALL | SLP_METH_STACKLESS));
+    CALL_OFFERED(result, function(PyCFunction_GET_SELF(callable), sp - total, total));
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_BUILTIN_FAST_WITH_KEYWORDS)
+{
+    CALL_SHAPE(total, callable);
+    GUARD(PyCFunction_CheckExact(callable));
+    GUARD(PyCFunction_GET_FLAGS(callable) == (METH_FASTCALL | METH_KEYWORDS));
+    _PyCFunctionFastWithKeywords function =
+        (_PyCFunctionFastWithKeywords)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
+    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *result = function(PyCFunction_GET_SELF(callable), sp - total, nargs, kwnames);
+    kwnames = NULL;
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_LEN)
+{
+    assert(kwnames == NULL);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 1 && callable == tstate->interp->callable_cache.len);
+    Py_ssize_t length = PyObject_Length(sp[-1]);
+    if (length < 0) {
+        ERROR();
+    }
+    FINISH_CALL(PyLong_FromSsize_t(length), PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_ISINSTANCE)
+{
+    assert(kwnames == NULL);
+    CALL_SHAPE(total, callable);
+    GUARD(total == 2 && callable == tstate->interp->callable_cache.isinstance);
+    int is_instance = Py_TYPE(sp[-2]) == (PyTypeObject *)sp[-1] ? 1 : PyObject_IsInstance(sp[-2], sp[-1]);
+    if (is_instance < 0) {
+        ERROR();
+    }
+    FINISH_CALL(Py_NewRef(is_instance ? Py_True : Py_False), PAST_PRECALL_AND_CALL);
+}
+
+/* list.append(value), as a statement: the POP_TOP behind it is skipped too. */
+INSTRUCTION(PRECALL_NO_KW_LIST_APPEND)
+{
+    assert(kwnames == NULL && oparg == 1);
+    PyObject *method = sp[-3];
+    PyObject *list = sp[-2];
+    GUARD(method == tstate->interp->callable_cache.list_append);
+    GUARD(PyList_Check(list));
+    if (_PyList_AppendTakeRef((PyListObject *)list, sp[-1]) < 0) {
+        sp--;
+        ERROR();
+    }
+    sp -= 3;
+    Py_DECREF(list);
+    Py_DECREF(method);
+    next += PAST_PRECALL_AND_CALL;
+    if (SLP_LIKELY(_Py_OPCODE(*next) == POP_TOP)) {
+        next++;
+    }
+    else {
+        *sp++ = Py_NewRef(Py_None);
+    }
+    NEXT();
+}
+
+/* A method descriptor, unbound below its self. */
+#define METHOD_DESCRIPTOR()                                                                        \
+    CALL_SHAPE(total, callable);                                                                   \
+    GUARD(Py_IS_TYPE(callable, &PyMethodDescr_Type) && total > 0);                                 \
+    PyMethodDef *definition = ((PyMethodDescrObject *)callable)->d_method;                         \
+    PyObject *self = sp[-total];                                                                   \
+    int flags = definition->ml_flags
+
+#define SELF_FITS() Py_IS_TYPE(self, PyDescr_TYPE(callable))
+
+INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_O)
+{
+    assert(kwnames == NULL);
+    METHOD_DESCRIPTOR();
+    GUARD(total == 2 && SELF_FITS());
+    if (SLP_LIKELY(flags == METH_O)) {
+        CALL_COUNTED(result, definition->ml_meth(self, sp[-1]));
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    GUARD(flags == (METH_O | SLP_METH_STACKLESS));
+    CALL_OFFERED(result, definition->ml_meth(self, sp[-1]));
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS)
+{
+    assert(kwnames == NULL);
+    METHOD_DESCRIPTOR();
+    GUARD(total == 1 && SELF_FITS());
+    if (SLP_LIKELY(flags == METH_NOARGS)) {
+        CALL_COUNTED(result, definition->ml_meth(self, NULL));
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    GUARD(flags == (METH_NOARGS | SLP_METH_STACKLESS));
+    CALL_OFFERED(result, definition->ml_meth(self, NULL));
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST)
+{
+    assert(kwnames == NULL);
+    METHOD_DESCRIPTOR();
+    GUARD(SELF_FITS());
+    _PyCFunctionFast function = (_PyCFunctionFast)(void (*)(void))definition->ml_meth;
+    if (SLP_LIKELY(flags == METH_FASTCALL)) {
+        PyObject *result = function(self, sp - total + 1, total - 1);
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    GUARD(flags == (METH_FASTCALL | SLP_METH_STACKLESS));
+    CALL_OFFERED(result, function(self, sp - total + 1, total - 1));
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+
+INSTRUCTION(PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS)
+{
+    METHOD_DESCRIPTOR();
+    GUARD(SELF_FITS() && flags == (METH_FASTCALL | METH_KEYWORDS));
+    _PyCFunctionFastWithKeywords function =
+        (_PyCFunctionFastWithKeywords)(void (*)(void))definition->ml_meth;
+    Py_ssize_t nargs = total - 1 - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    PyObject *result = function(self, sp - total + 1, nargs, kwnames);
+    kwnames = NULL;
+    FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+}
+#undef SELF_FITS
+#undef METHOD_DESCRIPTOR
+#undef CALL_OFFERED
+#undef CALL_COUNTED
+
+/* --- f(*args, **kwargs) --- */
+
+/* Stack: NULL, callable, args (, kwargs).  Any iterable and any mapping will do; after this they
+ * are a tuple and a dict. */
+INSTRUCTION(CALL_FUNCTION_EX)
+{
+    if (oparg & 1) {
+        PyObject *kwargs = sp[-1];
+        if (!PyDict_CheckExact(kwargs)) {
+            PyObject *dict = PyDict_New();
+            if (dict == NULL) {
+                ERROR();
+            }
+            if (_PyDict_MergeEx(dict, kwargs, 2) < 0) {
+                Py_DECREF(dict);
+                slp_raise_kwargs_error(tstate, sp[-3], kwargs);
+                ERROR();
+            }
+            REPLACE_TOP(dict);
+        }
+    }
+    PyObject **bottom = sp - 3 - (oparg & 1);
+    if (!PyTuple_CheckExact(bottom[2])) {
+        if (slp_check_args_iterable(tstate, bottom[1], bottom[2]) < 0) {
+            ERROR();
+        }
+        PyObject *tuple = PySequence_Tuple(bottom[2]);
+        if (tuple == NULL) {
+            ERROR();
+        }
+        Py_SETREF(bottom[2], tuple);
+    }
+    PyObject *callable = bottom[1];
+    PyObject *args = bottom[2];
+    PyObject *kwargs = (oparg & 1) ? bottom[3] : NULL;
+    PyObject *result;
+
+    if (!HOOKED()) {
+        if (Py_IS_TYPE(callable, &PyMethod_Type)) {
+            /* A bound method: its function, with self in front. */
+            PyObject *prepended = tuple_with_first(PyMethod_GET_SELF(callable), args);
+            if (prepended == NULL) {
+                ERROR();
+            }
+            Py_DECREF(args);
+            args = bottom[2] = prepended;
+            PyObject *function = Py_NewRef(PyMethod_GET_FUNCTION(callable));
+            Py_SETREF(bottom[1], function);
+            callable = function;
+        }
+        _PyInterpreterFrame *callee = NULL;
+        if (Py_IS_TYPE(callable, &PyFunction_Type)) {
+            PyFunctionObject *func = (PyFunctionObject *)callable;
+            callee = slp_frame_for_call_ex(tstate, (PyFunctionObject *)Py_NewRef(func), call_locals(func), args,
+                                           kwargs);
+            if (callee == NULL) {
+                ERROR();
+            }
+            callee->previous = frame;
+        }
+        else if (PyType_Check(callable)) {
+            PyTypeObject *type = (PyTypeObject *)callable;
+            PyFunctionObject *init = slp_python_init(type);
+            if (init != NULL) {
+                callee = slp_frames_for_class_ex(tstate, frame, type, init, args, kwargs, &result);
+                if (callee == NULL) {
+                    goto called_ex;
+                }
+            }
+        }
+        if (callee != NULL) {
+            while (sp > bottom) {
+                sp--;
+                Py_XDECREF(*sp);
+            }
+            STORE_FRAME();
+            ENTER(callee);
+        }
+    }
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        result = slp_traced_call(tstate, callable, args, kwargs);
+    }
+    else if (c_method_flags(callable) & SLP_METH_STACKLESS) {
+        result = call_ex_with_offer(tstate, callable, args, kwargs);
+    }
+    else {
+        result = PyObject_Call(callable, args, kwargs);
+    }
+
+called_ex:
+    while (sp > bottom) {
+        sp--;
+        Py_XDECREF(*sp);
+    }
+    if (result == SLP_UNWIND) {
+        goto switch_tasklet;
+    }
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
+#undef FINISH_CALL
+#undef CALL_SHAPE

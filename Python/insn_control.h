@@ -1,0 +1,190 @@
+/* Instructions: jumps, entry, return. */
+
+/* --- entry --- */
+
+INSTRUCTION(RESUME)
+{
+    _PyCode_Warmup(frame->f_code);
+    GOTO_INSTRUCTION(RESUME_QUICK);
+}
+
+INSTRUCTION(RESUME_QUICK)
+{
+    if (oparg < 2) {
+        CHECK_BREAKER();
+    }
+    NEXT_AFTER_CALL();
+}
+
+/* --- wide arguments --- */
+
+/* The code is not specialised yet, or is being traced: run the generic form. */
+LEAF(EXTENDED_ARG)
+{
+    assert(oparg);
+    oparg = oparg << 8 | _Py_OPARG(*next);
+    opcode = _PyOpcode_Deopt[_Py_OPCODE(*next)];
+    next++;
+    RUN_UNTRACED(opcode);
+}
+
+LEAF(EXTENDED_ARG_QUICK)
+{
+    assert(oparg);
+    oparg = oparg << 8 | _Py_OPARG(*next);
+    opcode = _Py_OPCODE(*next);
+    next++;
+    RUN_UNTRACED(opcode);
+}
+
+/* --- jumps --- */
+
+LEAF(JUMP_FORWARD)
+{
+    next += oparg;
+    NEXT();
+}
+
+LEAF(JUMP_BACKWARD)
+{
+    _PyCode_Warmup(frame->f_code);
+    GOTO_INSTRUCTION(JUMP_BACKWARD_QUICK);
+}
+
+LEAF(JUMP_BACKWARD_QUICK)
+{
+    assert(oparg < next - CODE_START());
+    if (BREAKER_SET()) {
+        frame->prev_instr = next - 1;
+        if (slp_handle_breaker(tstate) < 0) {
+            ERROR();
+        }
+        next -= oparg;
+        NEXT_AFTER_CALL();
+    }
+    next -= oparg;
+    NEXT();
+}
+
+LEAF(JUMP_BACKWARD_NO_INTERRUPT)
+{
+    next -= oparg;
+    NEXT();
+}
+
+/* A conditional jump on the popped value, `when` it is true (1) or false (0); `jump` is the step. */
+#define POP_JUMP(name, when, step)                                                                 \
+    LEAF(name)                                                                                     \
+    {                                                                                              \
+        PyObject *condition = *--sp;                                                               \
+        if (condition == ((when) ? Py_False : Py_True)) {                                          \
+            Py_DECREF(condition);                                                                  \
+            NEXT();                                                                                \
+        }                                                                                          \
+        if (condition == ((when) ? Py_True : Py_False)) {                                          \
+            Py_DECREF(condition);                                                                  \
+            step;                                                                                  \
+            NEXT();                                                                                \
+        }                                                                                          \
+        frame->prev_instr = next - 1;                                                              \
+        int is_true = truth(condition);                                                            \
+        Py_DECREF(condition);                                                                      \
+        if (is_true < 0) {                                                                         \
+            ERROR();                                                                               \
+        }                                                                                          \
+        if (is_true == (when)) {                                                                   \
+            step;                                                                                  \
+        }                                                                                          \
+        NEXT_AFTER_CALL();                                                                         \
+    }
+
+#define JUMP_AHEAD (next += oparg)
+#define JUMP_BACK                                                                                  \
+    CHECK_BREAKER();                                                                               \
+    next -= oparg
+
+POP_JUMP(POP_JUMP_FORWARD_IF_TRUE, 1, JUMP_AHEAD)
+POP_JUMP(POP_JUMP_FORWARD_IF_FALSE, 0, JUMP_AHEAD)
+POP_JUMP(POP_JUMP_BACKWARD_IF_TRUE, 1, JUMP_BACK)
+POP_JUMP(POP_JUMP_BACKWARD_IF_FALSE, 0, JUMP_BACK)
+#undef POP_JUMP
+
+#define POP_JUMP_NONE(name, test, step)                                                            \
+    LEAF(name)                                                                                     \
+    {                                                                                              \
+        PyObject *value = *--sp;                                                                   \
+        bool jump = value test Py_None;                                                            \
+        Py_DECREF(value);                                                                          \
+        if (jump) {                                                                                \
+            step;                                                                                  \
+        }                                                                                          \
+        NEXT();                                                                                    \
+    }
+
+POP_JUMP_NONE(POP_JUMP_FORWARD_IF_NONE, ==, JUMP_AHEAD)
+POP_JUMP_NONE(POP_JUMP_FORWARD_IF_NOT_NONE, !=, JUMP_AHEAD)
+POP_JUMP_NONE(POP_JUMP_BACKWARD_IF_NONE, ==, JUMP_BACK)
+POP_JUMP_NONE(POP_JUMP_BACKWARD_IF_NOT_NONE, !=, JUMP_BACK)
+#undef POP_JUMP_NONE
+#undef JUMP_BACK
+#undef JUMP_AHEAD
+
+/* `and`, `or`: keep the value and jump, or drop it. */
+#define JUMP_OR_POP(name, when)                                                                    \
+    INSTRUCTION(name)                                                                              \
+    {                                                                                              \
+        PyObject *condition = sp[-1];                                                              \
+        int is_true = condition == Py_True ? 1 : condition == Py_False ? 0 : truth(condition);     \
+        if (is_true < 0) {                                                                         \
+            ERROR();                                                                               \
+        }                                                                                          \
+        if (is_true == (when)) {                                                                   \
+            next += oparg;                                                                         \
+        }                                                                                          \
+        else {                                                                                     \
+            sp--;                                                                                  \
+            Py_DECREF(condition);                                                                  \
+        }                                                                                          \
+        NEXT_AFTER_CALL();                                                                         \
+    }
+
+JUMP_OR_POP(JUMP_IF_TRUE_OR_POP, 1)
+JUMP_OR_POP(JUMP_IF_FALSE_OR_POP, 0)
+#undef JUMP_OR_POP
+
+/* --- return --- */
+
+INSTRUCTION(RETURN_VALUE)
+{
+    PyObject *value = *--sp;
+    assert(sp == STACK_BASE());
+    STORE_STACK();
+    if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
+        Py_DECREF(value);
+        goto leave_raising;
+    }
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    if (SLP_LIKELY(!frame->is_entry && frame->owner == FRAME_OWNED_BY_THREAD)) {
+        slp_frame_clear_and_pop(tstate, frame);
+        tstate->recursion_remaining++;
+        frame = caller;
+        LOAD_FRAME();
+        if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {
+            frame->stacktop = -1;
+        }
+        *sp++ = value;
+        NEXT_AFTER_CALL();
+    }
+    tstate->recursion_remaining++;
+    if (frame->is_entry) {
+        tstate->cframe = cframe.previous;
+        tstate->cframe->use_tracing = cframe.use_tracing;
+        return value;
+    }
+    slp_generator_finished(tstate, frame);
+    frame = caller;
+    LOAD_FRAME();
+    returned_value = value;
+    goto generator_returned;
+}

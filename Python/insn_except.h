@@ -1,0 +1,240 @@
+/* Instructions: raising and handling exceptions, `with`. */
+
+INSTRUCTION(RAISE_VARARGS)
+{
+    PyObject *cause = oparg == 2 ? *--sp : NULL;
+    PyObject *exc = oparg >= 1 ? *--sp : NULL;
+    if (slp_do_raise(tstate, exc, cause)) {
+        goto unwind;
+    }
+    ERROR();
+}
+
+/* With oparg, the position of the original raise lies `oparg` below the exception. */
+INSTRUCTION(RERAISE)
+{
+    if (oparg) {
+        PyObject *lasti = sp[-(oparg + 1)];
+        if (PyLong_Check(lasti)) {
+            frame->prev_instr = CODE_START() + PyLong_AsLong(lasti);
+            assert(!_PyErr_Occurred(tstate));
+        }
+        else {
+            _PyErr_SetString(tstate, PyExc_SystemError, "lasti is not an int");
+            ERROR();
+        }
+    }
+    PyObject *exc = *--sp;
+    assert(PyExceptionInstance_Check(exc));
+    raise_again(tstate, exc);
+    goto unwind;
+}
+
+LEAF(PUSH_EXC_INFO)
+{
+    PyObject *exc = sp[-1];
+    _PyErr_StackItem *handled = tstate->exc_info;
+    sp[-1] = handled->exc_value != NULL ? handled->exc_value : Py_NewRef(Py_None);
+    *sp++ = Py_NewRef(exc);
+    handled->exc_value = exc;
+    NEXT();
+}
+
+INSTRUCTION(POP_EXCEPT)
+{
+    _PyErr_StackItem *handled = tstate->exc_info;
+    PyObject *done = handled->exc_value;
+    handled->exc_value = *--sp;
+    Py_XDECREF(done);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(CHECK_EXC_MATCH)
+{
+    PyObject *type = sp[-1];
+    PyObject *exc = sp[-2];
+    int matches;
+    if ((PyObject *)Py_TYPE(exc) == type) {
+        matches = 1;
+    }
+    else {
+        if (slp_check_except_type(tstate, type) < 0) {
+            ERROR();
+        }
+        matches = PyErr_GivenExceptionMatches(exc, type);
+    }
+    sp[-1] = Py_NewRef(matches ? Py_True : Py_False);
+    Py_DECREF(type);
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: exception, type.  Afterwards: rest, match; or the exception and None. */
+INSTRUCTION(CHECK_EG_MATCH)
+{
+    PyObject *type = sp[-1];
+    PyObject *exc = sp[-2];
+    PyObject *match = NULL;
+    PyObject *rest = NULL;
+    if (slp_check_except_star_type(tstate, type) < 0
+        || slp_exception_group_match(exc, type, &match, &rest) < 0) {
+        ERROR();
+    }
+    sp[-1] = match;
+    Py_DECREF(type);
+    if (match == Py_None) {
+        Py_XDECREF(rest);
+    }
+    else {
+        sp[-2] = rest;
+        PyErr_SetHandledException(match);
+        Py_DECREF(exc);
+    }
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: original group, list of what the except* clauses raised. */
+INSTRUCTION(PREP_RERAISE_STAR)
+{
+    PyObject *excs = sp[-1];
+    PyObject *original = sp[-2];
+    assert(PyList_Check(excs));
+    PyObject *group = _PyExc_PrepReraiseStar(original, excs);
+    if (group == NULL) {
+        ERROR();
+    }
+    sp--;
+    sp[-1] = group;
+    Py_DECREF(excs);
+    Py_DECREF(original);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(LOAD_ASSERTION_ERROR)
+{
+    *sp++ = Py_NewRef(PyExc_AssertionError);
+    NEXT();
+}
+
+/* --- with --- */
+
+/* Stack: manager.  Afterwards: its bound __exit__, the result of __enter__ (for `async with`:
+ * __aexit__, __aenter__).  A special method in Python runs as a frame, and pushes its own result. */
+INSTRUCTION(BEFORE_WITH)
+{
+    PyObject *manager = sp[-1];
+    PyFunctionObject *python_enter = HOOKED() ? NULL : python_special(manager, &_Py_ID(__enter__));
+    PyObject *enter = NULL;
+    if (python_enter == NULL) {
+        enter = _PyObject_LookupSpecial(manager, &_Py_ID(__enter__));
+        if (enter == NULL) {
+            if (!_PyErr_Occurred(tstate)) {
+                _PyErr_Format(tstate, PyExc_TypeError,
+                              "'%.200s' object does not support the context manager protocol",
+                              Py_TYPE(manager)->tp_name);
+            }
+            ERROR();
+        }
+    }
+    else {
+        Py_INCREF(python_enter);
+    }
+    PyObject *exit = _PyObject_LookupSpecial(manager, &_Py_ID(__exit__));
+    if (exit == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_Format(tstate, PyExc_TypeError,
+                          "'%.200s' object does not support the context manager protocol (missed __exit__ method)",
+                          Py_TYPE(manager)->tp_name);
+        }
+        Py_XDECREF(enter);
+        Py_XDECREF(python_enter);
+        ERROR();
+    }
+    sp[-1] = exit;
+    if (python_enter != NULL) {
+        STORE_FRAME();
+        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, python_enter, call_locals(python_enter), &manager,
+                                                         1, NULL);
+        if (callee == NULL) {
+            ERROR();
+        }
+        callee->previous = frame;
+        ENTER(callee);
+    }
+    PyObject *result = PyObject_CallNoArgs(enter);
+    Py_DECREF(enter);
+    Py_DECREF(manager);
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(BEFORE_ASYNC_WITH)
+{
+    PyObject *manager = sp[-1];
+    PyObject *enter = _PyObject_LookupSpecial(manager, &_Py_ID(__aenter__));
+    if (enter == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_Format(tstate, PyExc_TypeError,
+                          "'%.200s' object does not support the asynchronous context manager protocol",
+                          Py_TYPE(manager)->tp_name);
+        }
+        ERROR();
+    }
+    PyObject *exit = _PyObject_LookupSpecial(manager, &_Py_ID(__aexit__));
+    if (exit == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_Format(tstate, PyExc_TypeError,
+                          "'%.200s' object does not support the asynchronous context manager protocol "
+                          "(missed __aexit__ method)",
+                          Py_TYPE(manager)->tp_name);
+        }
+        Py_DECREF(enter);
+        ERROR();
+    }
+    sp[-1] = exit;
+    PyObject *result = PyObject_CallNoArgs(enter);
+    Py_DECREF(enter);
+    Py_DECREF(manager);
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: bound __exit__, lasti, the exception handled before, the exception.  Pushes what
+ * __exit__(type, value, traceback) answers. */
+INSTRUCTION(WITH_EXCEPT_START)
+{
+    PyObject *exc = sp[-1];
+    PyObject *exit = sp[-4];
+    assert(exc != NULL && PyExceptionInstance_Check(exc));
+    PyObject *traceback = PyException_GetTraceback(exc);
+    if (traceback == NULL) {
+        traceback = Py_NewRef(Py_None);
+    }
+    if (Py_IS_TYPE(exit, &PyMethod_Type) && Py_IS_TYPE(PyMethod_GET_FUNCTION(exit), &PyFunction_Type)
+        && !HOOKED()) {
+        PyFunctionObject *func = (PyFunctionObject *)Py_NewRef(PyMethod_GET_FUNCTION(exit));
+        PyObject *args[4] = {
+            Py_NewRef(PyMethod_GET_SELF(exit)), Py_NewRef(PyExceptionInstance_Class(exc)), Py_NewRef(exc), traceback,
+        };
+        STORE_FRAME();
+        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, 4, NULL);
+        if (callee == NULL) {
+            ERROR();
+        }
+        callee->previous = frame;
+        ENTER(callee);
+    }
+    PyObject *args[4] = {NULL, PyExceptionInstance_Class(exc), exc, traceback};
+    PyObject *result = PyObject_Vectorcall(exit, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(traceback);
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    NEXT_AFTER_CALL();
+}

@@ -1,0 +1,305 @@
+/* Instructions: iteration, generators, coroutines.
+ *
+ * FOR_ITER and SEND resume generators and coroutines in this activation: their frame is linked on
+ * top of the running one, and comes back through YIELD_VALUE (push the value, go on) or through
+ * RETURN_VALUE (`generator_returned` below: end of the loop, end of the delegation).
+ */
+
+INSTRUCTION(GET_ITER)
+{
+    PyObject *iterable = sp[-1];
+    PyObject *iterator = PyObject_GetIter(iterable);
+    if (iterator == NULL) {
+        ERROR();
+    }
+    sp[-1] = iterator;
+    Py_DECREF(iterable);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(GET_YIELD_FROM_ITER)
+{
+    PyObject *iterator = slp_get_yield_from_iter(tstate, *--sp, frame->f_code);
+    if (iterator == NULL) {
+        ERROR();
+    }
+    *sp++ = iterator;
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(FOR_ITER)
+{
+    PyObject *iterator = sp[-1];
+    PyTypeObject *type = Py_TYPE(iterator);
+
+    if (type == &PyListIter_Type) {
+        slp_sequence_iterator *it = (slp_sequence_iterator *)iterator;
+        PyObject *list = it->it_seq;
+        if (list != NULL) {
+            if (it->it_index < PyList_GET_SIZE(list)) {
+                PyObject *item = PyList_GET_ITEM(list, it->it_index);
+                it->it_index++;
+                *sp++ = Py_NewRef(item);
+                NEXT();
+            }
+            it->it_seq = NULL;
+            Py_DECREF(list);
+        }
+        goto iterator_exhausted;
+    }
+    if (type == &PyRangeIter_Type) {
+        slp_range_iterator *it = (slp_range_iterator *)iterator;
+        if (it->index >= it->len) {
+            goto iterator_exhausted;
+        }
+        long value = (long)((unsigned long)it->start + (unsigned long)it->index * (unsigned long)it->step);
+        PyObject *item = PyLong_FromLong(value);
+        if (item == NULL) {
+            ERROR();
+        }
+        it->index++;
+        *sp++ = item;
+        NEXT();
+    }
+    if (type == &PyGen_Type && resumable((PyGenObject *)iterator) && !HOOKED()) {
+        *(intptr_t *)sp = oparg;
+        STORE_FRAME();
+        ENTER(resume_generator(tstate, (PyGenObject *)iterator, frame, Py_NewRef(Py_None)));
+    }
+    PyObject *item;
+    if (SLP_UNLIKELY(type->tp_iternext == slp_channel_iternext)) {
+        slp_thread *thread = slp_thread_get(tstate);
+        if (thread == NULL) {
+            ERROR();
+        }
+        thread->soft_offered = true;
+        item = slp_channel_iternext(iterator);
+        if (item == SLP_UNWIND) {
+            *(intptr_t *)sp = oparg;
+            goto switch_tasklet;
+        }
+    }
+    else {
+        item = type->tp_iternext(iterator);
+    }
+    if (item != NULL) {
+        *sp++ = item;
+        NEXT_AFTER_CALL();
+    }
+    if (_PyErr_Occurred(tstate)) {
+        if (!_PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
+            ERROR();
+        }
+        if (tstate->c_tracefunc != NULL) {
+            STORE_STACK();
+            slp_trace_exception(tstate, frame);
+        }
+        _PyErr_Clear(tstate);
+    }
+iterator_exhausted:
+    sp--;
+    Py_DECREF(iterator);
+    next += oparg;
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: receiver, value to send.  On a yield: receiver, yielded value; when the receiver is done:
+ * its result, and a jump. */
+INSTRUCTION(SEND)
+{
+    PyObject *sent = *--sp;
+    PyObject *receiver = sp[-1];
+    if ((Py_IS_TYPE(receiver, &PyGen_Type) || Py_IS_TYPE(receiver, &PyCoro_Type))
+        && resumable((PyGenObject *)receiver) && !HOOKED()
+        && (sent == Py_None || ((PyGenObject *)receiver)->gi_frame_state != FRAME_CREATED)) {
+        *(intptr_t *)sp = oparg;
+        STORE_FRAME();
+        ENTER(resume_generator(tstate, (PyGenObject *)receiver, frame, sent));
+    }
+
+    PyObject *result;
+    PySendResult status;
+    if (tstate->c_tracefunc == NULL) {
+        status = PyIter_Send(receiver, sent, &result);
+    }
+    else {
+        /* The trace function sees the StopIteration that ends the delegation. */
+        if (sent == Py_None && PyIter_Check(receiver)) {
+            result = Py_TYPE(receiver)->tp_iternext(receiver);
+        }
+        else {
+            result = PyObject_CallMethodOneArg(receiver, &_Py_ID(send), sent);
+        }
+        status = PYGEN_NEXT;
+        if (result == NULL) {
+            if (_PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
+                slp_trace_exception(tstate, frame);
+            }
+            status = _PyGen_FetchStopIterationValue(&result) == 0 ? PYGEN_RETURN : PYGEN_ERROR;
+        }
+    }
+    Py_DECREF(sent);
+    if (status == PYGEN_ERROR) {
+        ERROR();
+    }
+    if (status == PYGEN_RETURN) {
+        sp[-1] = result;
+        Py_DECREF(receiver);
+        next += oparg;
+    }
+    else {
+        *sp++ = result;
+    }
+    NEXT_AFTER_CALL();
+}
+
+/* The generator that FOR_ITER or SEND of this frame resumed has returned `value`; the registers are
+ * this frame's again. */
+generator_returned:
+{
+    PyObject *value = returned_value;
+    assert(*(intptr_t *)sp >= 0);
+    const int distance = (int)*(intptr_t *)sp;
+    if (SLP_UNLIKELY(tstate->c_tracefunc != NULL) && value != Py_None) {
+        STORE_STACK();
+        if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
+            Py_DECREF(value);
+            ERROR();
+        }
+    }
+    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+        frame->stacktop = -1;
+    }
+    next += distance;
+    PyObject *generator = sp[-1];
+    if (_Py_OPCODE(next[-1 - distance]) == FOR_ITER) {
+        sp--;
+        Py_DECREF(value);
+    }
+    else {
+        assert(_Py_OPCODE(next[-1 - distance]) == SEND);
+        sp[-1] = value;
+    }
+    Py_DECREF(generator);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(YIELD_VALUE)
+{
+    PyObject *value = *--sp;
+    assert(frame->owner == FRAME_OWNED_BY_GENERATOR);
+    PyGenObject *gen = generator_of(frame);
+    gen->gi_frame_state = FRAME_SUSPENDED;
+    STORE_STACK();
+    if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
+        Py_DECREF(value);
+        goto leave_raising;
+    }
+    tstate->recursion_remaining++;
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    if (frame->is_entry) {
+        tstate->cframe = cframe.previous;
+        tstate->cframe->use_tracing = cframe.use_tracing;
+        return value;
+    }
+    tstate->exc_info = gen->gi_exc_state.previous_item;
+    gen->gi_exc_state.previous_item = NULL;
+    frame->previous = NULL;
+    frame = caller;
+    LOAD_FRAME();
+    if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {
+        frame->stacktop = -1;
+    }
+    *sp++ = value;
+    NEXT_AFTER_CALL();
+}
+
+/* The body has not begun: the frame moves into a new generator, which is the call's result. */
+INSTRUCTION(RETURN_GENERATOR)
+{
+    STORE_STACK();
+    PyObject *gen = slp_generator_from_frame(tstate, frame);
+    if (gen == NULL) {
+        ERROR();
+    }
+    tstate->recursion_remaining++;
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    if (frame->is_entry) {
+        /* Who pushed this frame will clear and pop it. */
+        frame->stacktop = 0;
+        frame->f_locals = NULL;
+        Py_INCREF(frame->f_func);
+        Py_INCREF(frame->f_code);
+        tstate->cframe = cframe.previous;
+        tstate->cframe->use_tracing = cframe.use_tracing;
+        return gen;
+    }
+    slp_frame_free(tstate, frame);
+    frame = caller;
+    LOAD_FRAME();
+    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+        frame->stacktop = -1;
+    }
+    *sp++ = gen;
+    NEXT_AFTER_CALL();
+}
+
+/* --- coroutines and asynchronous iteration --- */
+
+INSTRUCTION(GET_AWAITABLE)
+{
+    PyObject *iterable = sp[-1];
+    PyObject *awaitable = slp_get_awaitable(tstate, iterable, oparg);
+    if (awaitable == NULL) {
+        ERROR();
+    }
+    sp[-1] = awaitable;
+    Py_DECREF(iterable);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(GET_AITER)
+{
+    PyObject *iterator = slp_get_aiter(tstate, sp[-1]);
+    if (iterator == NULL) {
+        ERROR();
+    }
+    REPLACE_TOP(iterator);
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(GET_ANEXT)
+{
+    PyObject *awaitable = slp_get_anext(tstate, sp[-1]);
+    if (awaitable == NULL) {
+        ERROR();
+    }
+    *sp++ = awaitable;
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(ASYNC_GEN_WRAP)
+{
+    PyObject *wrapped = _PyAsyncGenValueWrapperNew(sp[-1]);
+    if (wrapped == NULL) {
+        ERROR();
+    }
+    REPLACE_TOP(wrapped);
+    NEXT();
+}
+
+/* Stack: asynchronous iterator, exception from its __anext__. */
+INSTRUCTION(END_ASYNC_FOR)
+{
+    PyObject *exc = *--sp;
+    if (PyErr_GivenExceptionMatches(exc, PyExc_StopAsyncIteration)) {
+        Py_DECREF(exc);
+        sp--;
+        Py_DECREF(*sp);
+        NEXT_AFTER_CALL();
+    }
+    raise_again(tstate, exc);
+    goto unwind;
+}

@@ -1,0 +1,61 @@
+/* Instructions: structural pattern matching. */
+
+INSTRUCTION(GET_LEN)
+{
+    Py_ssize_t length = PyObject_Length(sp[-1]);
+    if (length < 0) {
+        ERROR();
+    }
+    PyObject *result = PyLong_FromSsize_t(length);
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    NEXT_AFTER_CALL();
+}
+
+LEAF(MATCH_MAPPING)
+{
+    bool matches = PyType_HasFeature(Py_TYPE(sp[-1]), Py_TPFLAGS_MAPPING);
+    *sp++ = Py_NewRef(matches ? Py_True : Py_False);
+    NEXT();
+}
+
+LEAF(MATCH_SEQUENCE)
+{
+    bool matches = PyType_HasFeature(Py_TYPE(sp[-1]), Py_TPFLAGS_SEQUENCE);
+    *sp++ = Py_NewRef(matches ? Py_True : Py_False);
+    NEXT();
+}
+
+/* Stack: mapping, tuple of keys.  Pushes the tuple of values, or None. */
+INSTRUCTION(MATCH_KEYS)
+{
+    PyObject *values = slp_match_keys(tstate, sp[-2], sp[-1]);
+    if (values == NULL) {
+        ERROR();
+    }
+    *sp++ = values;
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: subject, class, tuple of keyword names.  Leaves the tuple of attributes, or None. */
+INSTRUCTION(MATCH_CLASS)
+{
+    PyObject *names = sp[-1];
+    PyObject *type = sp[-2];
+    PyObject *subject = sp[-3];
+    PyObject *attributes = slp_match_class(tstate, subject, type, oparg, names);
+    if (attributes == NULL) {
+        if (_PyErr_Occurred(tstate)) {
+            ERROR();
+        }
+        attributes = Py_NewRef(Py_None);
+    }
+    sp -= 2;
+    sp[-1] = attributes;
+    Py_DECREF(names);
+    Py_DECREF(type);
+    Py_DECREF(subject);
+    NEXT_AFTER_CALL();
+}
