@@ -1,0 +1,131 @@
+/* The module _stackless: the types and functions that the Python package `stackless` shows. */
+#include "slp_bomb.h"
+#include "slp_channel.h"
+#include "slp_scheduler.h"
+
+PyDoc_STRVAR(run_doc,
+"run($module, /)\n"
+"--\n\n"
+"Run the tasklets of this thread until none is runnable; returns None.\n\n"
+"The caller leaves the run queue meanwhile.  Calls nest: the innermost caller\n"
+"comes back first.  Raises the exception of a tasklet that ended with one; all\n"
+"others stay scheduled then, and a further run() goes on with them.  Tasklets\n"
+"that are blocked or paused may remain.\n\n"
+"    tasklet(print)(\"hello\")\n"
+"    run()");
+
+PyDoc_STRVAR(schedule_doc,
+"schedule($module, retval=..., /)\n"
+"--\n\n"
+"Go to the end of the run queue, and let the next tasklet run.\n\n"
+"Returns retval, by default the current tasklet, when the caller's turn comes\n"
+"again.");
+
+PyDoc_STRVAR(schedule_remove_doc,
+"schedule_remove($module, retval=..., /)\n"
+"--\n\n"
+"Leave the run queue, and let the next tasklet run: the caller is paused until\n"
+"somebody inserts or runs it.\n\n"
+"Returns retval, by default the current tasklet.  If nobody else is runnable, the\n"
+"innermost caller of run() wakes, else the main tasklet; RuntimeError\n"
+"(\"Deadlock: ...\") if that one is blocked on a channel.  A main tasklet on its\n"
+"own comes back at once.");
+
+PyDoc_STRVAR(getcurrent_doc,
+"getcurrent($module, /)\n"
+"--\n\n"
+"The current tasklet of this thread.");
+
+static PyObject *
+module_getcurrent(PyObject *module, PyObject *noargs)
+{
+    slp_thread *th = slp_thread_now();
+    return th != NULL ? Py_NewRef(th->current) : NULL;
+}
+
+PyDoc_STRVAR(getmain_doc,
+"getmain($module, /)\n"
+"--\n\n"
+"The main tasklet of this thread.");
+
+static PyObject *
+module_getmain(PyObject *module, PyObject *noargs)
+{
+    slp_thread *th = slp_thread_now();
+    return th != NULL ? Py_NewRef(th->main) : NULL;
+}
+
+PyDoc_STRVAR(getruncount_doc,
+"getruncount($module, /)\n"
+"--\n\n"
+"The number of runnable tasklets of this thread, the current one included.");
+
+static PyObject *
+module_getruncount(PyObject *module, PyObject *noargs)
+{
+    slp_thread *th = slp_thread_now();
+    return th != NULL ? PyLong_FromLong(th->runcount) : NULL;
+}
+
+PyDoc_STRVAR(getcurrentid_doc,
+"getcurrentid($module, /)\n"
+"--\n\n"
+"A number that identifies the current tasklet while it exists; for a main\n"
+"tasklet the id of its thread.");
+
+static PyObject *
+module_getcurrentid(PyObject *module, PyObject *noargs)
+{
+    PyThreadState *tstate = _PyThreadState_GET();
+    slp_thread *th = slp_thread_peek(tstate);
+    if (th == NULL || th->current == th->main)
+        return PyLong_FromUnsignedLong(tstate->thread_id);
+    return PyLong_FromVoidPtr(th->current);
+}
+
+static PyMethodDef module_methods[] = {
+    {"run", slp_scheduler_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
+    {"schedule", _PyCFunction_CAST(slp_scheduler_schedule), METH_FASTCALL | SLP_METH_STACKLESS, schedule_doc},
+    {"schedule_remove", _PyCFunction_CAST(slp_scheduler_schedule_remove), METH_FASTCALL | SLP_METH_STACKLESS,
+     schedule_remove_doc},
+    {"getcurrent", module_getcurrent, METH_NOARGS, getcurrent_doc},
+    {"getmain", module_getmain, METH_NOARGS, getmain_doc},
+    {"getruncount", module_getruncount, METH_NOARGS, getruncount_doc},
+    {"getcurrentid", module_getcurrentid, METH_NOARGS, getcurrentid_doc},
+    {NULL},
+};
+
+static int
+module_exec(PyObject *module)
+{
+    if (slp_bomb_init() < 0 || slp_scheduler_init() < 0)
+        return -1;
+    if (PyModule_AddType(module, &PyTasklet_Type) < 0 || PyModule_AddType(module, &PyChannel_Type) < 0
+        || PyModule_AddType(module, &slp_bomb_type) < 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+PyDoc_STRVAR(module_doc,
+"Tasklets, channels and their scheduler.  Programs import `stackless`, which\n"
+"shows all of this.");
+
+/* All state belongs to threads (slp_thread.h), so the module has none. */
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_stackless",
+    .m_doc = module_doc,
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC
+PyInit__stackless(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

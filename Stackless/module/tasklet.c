@@ -1,0 +1,882 @@
+/* The tasklet type: what Python code sees of a tasklet (slp_tasklet.h).
+ *
+ * Budget: creating, running and ending one takes 110 ns, 60 of them here (Tools/bench: spawn).
+ */
+#include "slp_tasklet.h"
+
+#include "slp_channel.h"
+#include "slp_scheduler.h"
+
+#include "internal/pycore_context.h"
+#include "internal/pycore_gc.h"
+
+/* This and the frame stack is all that a blocked tasklet costs. */
+static_assert(sizeof(void *) != 8 || sizeof(PyTaskletObject) + sizeof(PyGC_Head) <= 160,
+              "a tasklet object must fit its budget");
+
+#ifndef NDEBUG
+/* Deeper frame chains are checked at their top only. */
+#define CHECKED_FRAMES 64
+
+void
+slp_tasklet_check(PyTaskletObject *t)
+{
+    assert(Py_REFCNT(t) > 0 && t->thread != NULL && t->tempval != NULL);
+    assert((t->channel != NULL) == (t->flags.blocked != 0));
+    assert(t->flags.blocked || (t->next == NULL) == (t->prev == NULL));
+    assert(!t->flags.waits_in_run || !slp_in_chain(t));
+    if (t->frame == NULL)
+        assert(t->chunk == NULL && t->stack_top == NULL);
+    else
+        assert(t->chunk != NULL && t->stack_top != NULL && t->thread->current != t);
+    _PyInterpreterFrame *frame = t->flags.is_main ? NULL : t->frame;
+    for (int i = 0; frame != NULL && i < CHECKED_FRAMES; i++) {
+        assert(frame->stacktop >= 0);
+        frame = frame->previous;
+    }
+}
+#endif
+
+/* --- errors --- */
+
+/* Why a tasklet cannot do what it is asked for. */
+typedef enum {
+    TASKLET_OK,
+    TASKLET_NO_THREAD,
+    TASKLET_DEAD,
+    TASKLET_ALIVE,
+    TASKLET_UNBOUND,
+    TASKLET_BLOCKED,
+    TASKLET_SCHEDULED,
+    TASKLET_CURRENT,
+    TASKLET_MAIN,
+    TASKLET_WAITS_IN_RUN,
+    TASKLET_OTHER_THREAD,
+} refusal;
+
+static const char *const refusal_texts[] = {
+    [TASKLET_NO_THREAD] = "tasklet has no thread",
+    [TASKLET_DEAD] = "tasklet is not alive",
+    [TASKLET_ALIVE] = "tasklet is alive",
+    [TASKLET_UNBOUND] = "tasklet is not bound to a function",
+    [TASKLET_BLOCKED] = "tasklet is blocked on a channel",
+    [TASKLET_SCHEDULED] = "tasklet is scheduled",
+    [TASKLET_CURRENT] = "tasklet is the current one",
+    [TASKLET_MAIN] = "tasklet is the main tasklet of its thread",
+    [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
+    [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",
+};
+
+/* Raise RuntimeError "method(): why"; NULL. */
+SLP_COLD static PyObject *
+refuse(const char *method, refusal why)
+{
+    PyErr_Format(PyExc_RuntimeError, "%s(): %s", method, refusal_texts[why]);
+    return NULL;
+}
+
+/* --- making and freeing --- */
+
+/* Fill in a zeroed tasklet. */
+static inline void
+init_fields(PyTaskletObject *t, slp_thread *th)
+{
+    t->thread = slp_thread_hold(th);
+    t->tempval = Py_NewRef(Py_None);
+}
+
+/* A new, unbound tasklet of exactly this type, not yet known to the collector. */
+static inline PyTaskletObject *
+new_exact(slp_thread *th)
+{
+    PyTaskletObject *t = PyObject_GC_New(PyTaskletObject, &PyTasklet_Type);
+    if (t != NULL) {
+        memset((char *)t + sizeof(PyObject), 0, sizeof(PyTaskletObject) - sizeof(PyObject));
+        init_fields(t, th);
+    }
+    return t;
+}
+
+PyTaskletObject *
+slp_tasklet_new_main(slp_thread *th)
+{
+    /* A thread may want its main tasklet before anybody imports the module. */
+    if (PyType_Ready(&PyTasklet_Type) < 0)
+        return NULL;
+    PyTaskletObject *t = new_exact(th);
+    if (t == NULL)
+        return NULL;
+    t->flags.is_main = 1;
+    Py_INCREF(t);
+    t->next = t->prev = t;
+    th->runcount = 1;
+    _PyObject_GC_TRACK(t);
+    return t;
+}
+
+static PyObject *
+tasklet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL)
+        return NULL;
+    PyTaskletObject *t = (PyTaskletObject *)type->tp_alloc(type, 0);
+    if (t != NULL)
+        init_fields(t, th);
+    return (PyObject *)t;
+}
+
+void
+slp_tasklet_drop_trace(PyTaskletObject *t)
+{
+    slp_trace_state *trace = t->trace;
+    if (trace == NULL)
+        return;
+    t->trace = NULL;
+    Py_XDECREF(trace->traceobj);
+    Py_XDECREF(trace->profileobj);
+    PyMem_Free(trace);
+}
+
+static int
+tasklet_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    Py_VISIT(t->channel);
+    Py_VISIT(t->tempval);
+    Py_VISIT(t->context);
+    Py_VISIT(t->exc_state.exc_value);
+    if (t->trace != NULL) {
+        Py_VISIT(t->trace->traceobj);
+        Py_VISIT(t->trace->profileobj);
+    }
+    return slp_tasklet_traverse_frames(t, visit, arg);
+}
+
+/* Release what it holds but its thread.  It is in no chain. */
+static void
+drop_contents(PyTaskletObject *t)
+{
+    assert(!slp_in_chain(t) && !t->flags.waits_in_run);
+    if (t->frame != NULL)
+        slp_tasklet_drop_frames(t);
+    slp_tasklet_drop_trace(t);
+    t->exc_info = NULL;
+    Py_CLEAR(t->exc_state.exc_value);
+    Py_CLEAR(t->context);
+    slp_settle(t);
+}
+
+/* Only garbage is cleared: not current, in no run queue, not waiting in run(), but maybe blocked on
+ * a channel that is garbage as well. */
+static int
+tasklet_clear(PyObject *self)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    if (t->flags.blocked) {
+        PyChannelObject *channel;
+        slp_channel_unlink(t, &channel);
+        Py_DECREF(channel);
+        Py_DECREF(t);
+    }
+    drop_contents(t);
+    return 0;
+}
+
+/* The last part of dealloc. */
+static inline void
+free_object(PyTaskletObject *t)
+{
+    Py_DECREF(t->tempval);
+    slp_thread_release(t->thread);
+    Py_TYPE(t)->tp_free((PyObject *)t);
+}
+
+/* Free one whose contents may hold further tasklets, and those others, to any depth. */
+static void
+dealloc_nested(PyObject *self)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    Py_TRASHCAN_BEGIN(t, PyTasklet_Type.tp_dealloc)
+    drop_contents(t);
+    free_object(t);
+    Py_TRASHCAN_END
+}
+
+static void
+tasklet_dealloc(PyObject *self)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    PyObject_GC_UnTrack(t);
+    if (t->weakrefs != NULL)
+        PyObject_ClearWeakRefs(self);
+    if (t->frame != NULL || t->tempval != Py_None || t->exc_state.exc_value != NULL || t->trace != NULL) {
+        dealloc_nested(self);
+        return;
+    }
+    assert(!slp_in_chain(t) && !t->flags.waits_in_run);
+    Py_XDECREF(t->context);
+    free_object(t);
+}
+
+/* --- binding and starting --- */
+
+/* The context that a new tasklet shares with its creator, which gets one if it has none yet: a
+ * new reference, NULL with MemoryError. */
+static inline PyObject *
+share_context(PyThreadState *tstate)
+{
+    if (SLP_UNLIKELY(tstate->context == NULL))
+        tstate->context = PyContext_New();
+    return Py_XNewRef(tstate->context);
+}
+
+/* Raise TypeError unless `func` is callable. */
+static inline int
+check_callable(PyObject *func)
+{
+    if (SLP_LIKELY(PyCallable_Check(func)))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "tasklet function must be callable, not %.200s", Py_TYPE(func)->tp_name);
+    return -1;
+}
+
+/* May the tasklet be bound anew or unbound?  With `keep_func` it must have a function already. */
+static refusal
+why_not_bind(const PyTaskletObject *t, bool keep_func)
+{
+    if (t->thread->current == t)
+        return TASKLET_CURRENT;
+    if (t->flags.is_main)
+        return TASKLET_MAIN;
+    if (t->flags.blocked)
+        return TASKLET_BLOCKED;
+    if (slp_in_chain(t))
+        return TASKLET_SCHEDULED;
+    if (t->flags.waits_in_run)
+        return TASKLET_WAITS_IN_RUN;
+    if (keep_func && (t->frame != NULL || !PyCallable_Check(t->tempval)))
+        return TASKLET_UNBOUND;
+    return TASKLET_OK;
+}
+
+/* Make a tasklet that is not alive a paused one that will call `callable`. */
+static int
+prepare(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs)
+{
+    PyObject *own_kwargs = NULL;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        own_kwargs = PyDict_Copy(kwargs);
+        if (own_kwargs == NULL)
+            return -1;
+    }
+    int error = slp_tasklet_make_stack(t, callable, args, own_kwargs);
+    Py_XDECREF(own_kwargs);
+    if (error < 0)
+        return -1;
+    assert(t->frame != NULL);
+    t->recursion_depth = 0;
+    slp_tasklet_check(t);
+    return 0;
+}
+
+/* bind(); NULL stands for None.  Whatever runs arbitrary code comes before or after the steps that
+ * change the tasklet, and what it may have done to the tasklet is checked again. */
+static int
+bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
+{
+    PyObject *arg_tuple = NULL, *context = NULL, *old = NULL, *old_context = NULL;
+    int result = -1;
+    refusal why;
+
+    if (func != NULL && check_callable(func) < 0)
+        return -1;
+    if (kwargs != NULL && !PyDict_Check(kwargs)) {
+        PyErr_Format(PyExc_TypeError, "tasklet argument 'kwargs' must be a dict or None, not %.200s",
+                     Py_TYPE(kwargs)->tp_name);
+        return -1;
+    }
+    if (args == NULL)
+        arg_tuple = PyTuple_New(0);
+    else if (PyTuple_Check(args))
+        arg_tuple = Py_NewRef(args);
+    else if (PyList_Check(args))
+        arg_tuple = PyList_AsTuple(args);
+    else
+        PyErr_Format(PyExc_TypeError, "tasklet argument 'args' must be a tuple, a list or None, not %.200s",
+                     Py_TYPE(args)->tp_name);
+    if (arg_tuple == NULL)
+        return -1;
+    if (func != NULL) {
+        context = share_context(_PyThreadState_GET());
+        if (context == NULL)
+            goto done;
+    }
+
+    bool start = args != NULL || kwargs != NULL;
+    while ((why = why_not_bind(t, start && func == NULL)) == TASKLET_OK && t->frame != NULL)
+        slp_tasklet_drop_frames(t);
+    if (why != TASKLET_OK) {
+        refuse("bind", why);
+        goto done;
+    }
+
+    if (func != NULL) {
+        old = t->tempval;
+        t->tempval = Py_NewRef(func);
+        old_context = t->context;
+        t->context = Py_NewRef(context);
+    }
+    else if (!start) {
+        old = t->tempval;
+        t->tempval = Py_NewRef(Py_None);
+    }
+    t->recursion_depth = 0;
+    if (start) {
+        if (prepare(t, t->tempval, arg_tuple, kwargs) < 0)
+            goto done;
+        /* The frame stack holds the callable. */
+        slp_settle(t);
+    }
+    result = 0;
+
+done:
+    Py_XDECREF(old);
+    Py_XDECREF(old_context);
+    Py_XDECREF(context);
+    Py_DECREF(arg_tuple);
+    return result;
+}
+
+static inline PyObject *
+none_to_null(PyObject *arg)
+{
+    return arg == Py_None ? NULL : arg;
+}
+
+static int
+tasklet_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"func", "args", "kwargs", NULL};
+    PyObject *func = Py_None, *func_args = Py_None, *func_kwargs = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOO:tasklet", names, &func, &func_args, &func_kwargs))
+        return -1;
+    return bind((PyTaskletObject *)self, none_to_null(func), none_to_null(func_args),
+                none_to_null(func_kwargs));
+}
+
+/* Sort the arguments of bind() and tasklet() into out[3], NULL for None or absent; borrowed. */
+static inline bool
+parse_bind_args(_PyArg_Parser *parser, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                PyObject *out[3])
+{
+    PyObject *buffer[3] = {NULL, NULL, NULL};
+    PyObject *const *got = _PyArg_UnpackKeywords(args, nargs, NULL, kwnames, parser, 0, 3, 0, buffer);
+    if (got == NULL)
+        return false;
+    /* With keywords the result has all slots, without it is `args`, and ends after nargs. */
+    for (int i = 0; i < 3; i++)
+        out[i] = i < nargs || kwnames != NULL ? none_to_null(got[i]) : NULL;
+    return true;
+}
+
+static const char *const bind_keywords[] = {"func", "args", "kwargs", NULL};
+
+/* tasklet(...), for this very type: __new__ and __init__ in one. */
+static PyObject *
+tasklet_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    static _PyArg_Parser parser = {.keywords = bind_keywords, .fname = "tasklet"};
+    PyThreadState *tstate = _PyThreadState_GET();
+    slp_thread *th = slp_thread_peek(tstate);
+    PyObject *parts[3] = {NULL, NULL, NULL};
+    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
+
+    if (SLP_UNLIKELY(th == NULL)) {
+        th = slp_thread_get(tstate);
+        if (th == NULL)
+            return NULL;
+    }
+    if (SLP_LIKELY(nargs == 1 && kwnames == NULL && args[0] != Py_None)) {
+        /* Bound to a function and no more: nothing but the fields has to be set. */
+        if (check_callable(args[0]) < 0)
+            return NULL;
+        PyObject *context = share_context(tstate);
+        if (context == NULL)
+            return NULL;
+        PyTaskletObject *t = new_exact(th);
+        if (t == NULL) {
+            Py_DECREF(context);
+            return NULL;
+        }
+        t->context = context;
+        slp_set_tempval(t, Py_NewRef(args[0]));
+        _PyObject_GC_TRACK(t);
+        return (PyObject *)t;
+    }
+    if (!parse_bind_args(&parser, args, nargs, kwnames, parts))
+        return NULL;
+    PyTaskletObject *t = new_exact(th);
+    if (t == NULL)
+        return NULL;
+    _PyObject_GC_TRACK(t);
+    if ((parts[0] != NULL || parts[1] != NULL || parts[2] != NULL)
+        && bind(t, parts[0], parts[1], parts[2]) < 0) {
+        Py_DECREF(t);
+        return NULL;
+    }
+    return (PyObject *)t;
+}
+
+PyDoc_STRVAR(bind_doc,
+"bind($self, /, func=None, args=None, kwargs=None)\n"
+"--\n\n"
+"Bind the tasklet to a function; returns the tasklet.\n\n"
+"With func alone the tasklet waits for its arguments (see setup()).  With args\n"
+"(a tuple or list) or kwargs (a dict) it is alive, but paused: insert() or run()\n"
+"starts it; func None keeps the function that it was bound to.  Without any\n"
+"argument it is unbound.  The frames of a paused tasklet are dropped, without\n"
+"running their finally blocks.  The tasklet shares the contextvars context of\n"
+"the caller.\n\n"
+"TypeError for wrong types; RuntimeError if the tasklet is current, scheduled,\n"
+"blocked, waits in run(), is a main tasklet, or has no function.\n\n"
+"    t = tasklet().bind(print, (\"hello\",))\n"
+"    t.insert()");
+
+static PyObject *
+tasklet_bind(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static _PyArg_Parser parser = {.keywords = bind_keywords, .fname = "bind"};
+    PyObject *parts[3];
+    if (!parse_bind_args(&parser, args, nargs, kwnames, parts)
+        || bind((PyTaskletObject *)self, parts[0], parts[1], parts[2]) < 0)
+        return NULL;
+    return Py_NewRef(self);
+}
+
+PyDoc_STRVAR(setup_doc,
+"setup($self, /, *args, **kwargs)\n"
+"--\n\n"
+"Give the function of a bound tasklet its arguments and put the tasklet at the\n"
+"end of the run queue of its thread; returns the tasklet.\n\n"
+"Calling the tasklet does the same.  RuntimeError if it is alive, or not bound\n"
+"to a function.\n\n"
+"    tasklet(print)(\"hello\")\n"
+"    run()");
+
+static PyObject *
+tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    slp_thread *th = slp_tasklet_thread(t);
+
+    if (SLP_UNLIKELY(th == NULL))
+        return refuse("setup", TASKLET_NO_THREAD);
+    if (SLP_UNLIKELY(slp_tasklet_alive(t)))
+        return refuse("setup", TASKLET_ALIVE);
+    PyObject *callable = t->tempval;
+    if (SLP_UNLIKELY(!PyCallable_Check(callable)))
+        return refuse("setup", TASKLET_UNBOUND);
+    if (prepare(t, callable, args, kwargs) < 0)
+        return NULL;
+    slp_ring_append(th, (PyTaskletObject *)Py_NewRef(t));
+    /* The frame stack holds the callable. */
+    slp_settle(t);
+    return Py_NewRef(self);
+}
+
+/* --- scheduling --- */
+
+PyDoc_STRVAR(insert_doc,
+"insert($self, /)\n"
+"--\n\n"
+"Put a paused tasklet at the end of the run queue of its thread; returns the\n"
+"tasklet.  Does nothing if it is there already.\n\n"
+"RuntimeError if it is blocked on a channel, or not alive.");
+
+static PyObject *
+tasklet_insert(PyObject *self, PyObject *noargs)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    if (t->flags.blocked)
+        return refuse("insert", TASKLET_BLOCKED);
+    if (slp_tasklet_thread(t) == NULL)
+        return refuse("insert", TASKLET_NO_THREAD);
+    if (!slp_tasklet_alive(t))
+        return refuse("insert", TASKLET_DEAD);
+    if (!slp_in_chain(t))
+        slp_scheduler_wake(t, t->thread->current);
+    slp_scheduler_check(t->thread);
+    return Py_NewRef(self);
+}
+
+PyDoc_STRVAR(remove_doc,
+"remove($self, /)\n"
+"--\n\n"
+"Take a tasklet out of the run queue, so that it is paused; returns the tasklet.\n"
+"Does nothing if it is not in the queue.\n\n"
+"RuntimeError if it is current, a main tasklet, or blocked on a channel.");
+
+static PyObject *
+tasklet_remove(PyObject *self, PyObject *noargs)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    if (t->flags.blocked)
+        return refuse("remove", TASKLET_BLOCKED);
+    if (slp_in_chain(t)) {
+        if (t->thread->current == t)
+            return refuse("remove", TASKLET_CURRENT);
+        if (t->flags.is_main)
+            return refuse("remove", TASKLET_MAIN);
+        slp_ring_unlink(t->thread, t);
+        slp_scheduler_check(t->thread);
+        /* The caller holds it. */
+        assert(Py_REFCNT(t) > 1);
+        Py_DECREF(t);
+    }
+    return Py_NewRef(self);
+}
+
+/* Make a tasklet of another thread the next one that runs there. */
+static void
+make_next(PyTaskletObject *t)
+{
+    slp_thread *th = t->thread;
+    if (t == th->current)
+        return;
+    if (slp_in_chain(t)) {
+        slp_ring_unlink(th, t);
+        slp_ring_insert(th, th->current->next, t);
+    }
+    else {
+        slp_scheduler_wake(t, th->current->next);
+    }
+}
+
+/* run(), and switch() if the caller leaves the queue. */
+static inline PyObject *
+switch_to(PyObject *self, const char *method, bool leave)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL)
+        return NULL;
+    bool soft = slp_take_offer(th);
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    PyTaskletObject *current = th->current;
+
+    slp_settle(current);
+    if (t == current)
+        Py_RETURN_NONE;
+    if (SLP_UNLIKELY(t->thread->tstate == NULL))
+        return refuse(method, TASKLET_NO_THREAD);
+    if (SLP_UNLIKELY(t->thread != th && leave))
+        return refuse(method, TASKLET_OTHER_THREAD);
+    if (SLP_UNLIKELY(t->flags.blocked))
+        return refuse(method, TASKLET_BLOCKED);
+    if (SLP_UNLIKELY(!slp_tasklet_alive(t)))
+        return refuse(method, TASKLET_DEAD);
+    if (SLP_UNLIKELY(t->thread != th)) {
+        make_next(t);
+        Py_RETURN_NONE;
+    }
+    if (slp_check_switch(th, soft) < 0)
+        return NULL;
+    if (!slp_in_chain(t))
+        slp_scheduler_wake(t, current);
+    if (leave) {
+        slp_ring_unlink(th, current);
+        Py_DECREF(current);
+    }
+    return slp_switch(th, t);
+}
+
+PyDoc_STRVAR(run_doc,
+"run($self, /)\n"
+"--\n\n"
+"Switch to the tasklet now; returns None when the caller's turn comes again.\n\n"
+"The caller stays in the run queue.  A paused tasklet is put just before it, so\n"
+"that the caller is next when the tasklet yields; if the tasklet is in the queue\n"
+"already, those between it and the caller run first.  A tasklet of another\n"
+"thread becomes the next one there, and the caller goes on.\n\n"
+"RuntimeError if it is blocked on a channel, or not alive.");
+
+static PyObject *
+tasklet_run(PyObject *self, PyObject *noargs)
+{
+    return switch_to(self, "run", false);
+}
+
+PyDoc_STRVAR(switch_doc,
+"switch($self, /)\n"
+"--\n\n"
+"Switch to the tasklet now, and pause the caller: like run(), but the caller\n"
+"leaves the run queue.\n\n"
+"RuntimeError as for run(), and for a tasklet of another thread.");
+
+static PyObject *
+tasklet_switch(PyObject *self, PyObject *noargs)
+{
+    return switch_to(self, "switch", true);
+}
+
+/* --- attributes --- */
+
+#define TASKLET(op) ((PyTaskletObject *)(op))
+
+/* Alive as programs see it: what lost its thread is not. */
+static bool
+is_alive(PyTaskletObject *t)
+{
+    return t->thread->tstate != NULL && slp_tasklet_alive(t);
+}
+
+static bool
+is_current(PyTaskletObject *t)
+{
+    return t->thread->current == t;
+}
+
+static PyObject *
+or_none(void *object)
+{
+    return Py_NewRef(object != NULL ? (PyObject *)object : Py_None);
+}
+
+static PyObject *
+get_alive(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(is_alive(TASKLET(self)));
+}
+
+static PyObject *
+get_paused(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(is_alive(TASKLET(self)) && !slp_in_chain(TASKLET(self)));
+}
+
+static PyObject *
+get_scheduled(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(slp_in_chain(TASKLET(self)));
+}
+
+static PyObject *
+get_blocked(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(TASKLET(self)->flags.blocked != 0);
+}
+
+static PyObject *
+get_restorable(PyObject *self, void *closure)
+{
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+get_nesting_level(PyObject *self, void *closure)
+{
+    return PyLong_FromLong(0);
+}
+
+static PyObject *
+get_is_main(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(TASKLET(self)->flags.is_main);
+}
+
+static PyObject *
+get_is_current(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(is_current(TASKLET(self)));
+}
+
+static PyObject *
+get_next(PyObject *self, void *closure)
+{
+    return or_none(TASKLET(self)->next);
+}
+
+static PyObject *
+get_prev(PyObject *self, void *closure)
+{
+    return or_none(TASKLET(self)->prev);
+}
+
+static PyObject *
+get_channel(PyObject *self, void *closure)
+{
+    return or_none(TASKLET(self)->channel);
+}
+
+static PyObject *
+get_frame(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = TASKLET(self);
+    if (t->thread->tstate == NULL)
+        Py_RETURN_NONE;
+    _PyInterpreterFrame *frame = is_current(t) ? t->thread->tstate->cframe->current_frame : t->frame;
+    while (frame != NULL && _PyFrame_IsIncomplete(frame))
+        frame = frame->previous;
+    if (frame == NULL)
+        Py_RETURN_NONE;
+    return Py_XNewRef(_PyFrame_GetFrameObject(frame));
+}
+
+static PyObject *
+get_recursion_depth(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = TASKLET(self);
+    int depth = t->recursion_depth;
+    if (is_current(t))
+        depth = t->thread->tstate->recursion_limit - t->thread->tstate->recursion_remaining;
+    return PyLong_FromLong(depth);
+}
+
+static PyObject *
+get_thread_id(PyObject *self, void *closure)
+{
+    slp_thread *th = slp_tasklet_thread(TASKLET(self));
+    return th != NULL ? PyLong_FromUnsignedLong(th->tstate->thread_id) : PyLong_FromLong(-1);
+}
+
+static PyObject *
+get_context_id(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = TASKLET(self);
+    PyObject *context = is_current(t) ? t->thread->tstate->context : t->context;
+    return PyLong_FromVoidPtr(context);
+}
+
+static PyObject *
+get_tempval(PyObject *self, void *closure)
+{
+    return Py_NewRef(TASKLET(self)->tempval);
+}
+
+static int
+set_tempval(PyObject *self, PyObject *value, void *closure)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "tasklet.tempval cannot be deleted");
+        return -1;
+    }
+    PyObject *old = TASKLET(self)->tempval;
+    TASKLET(self)->tempval = Py_NewRef(value);
+    Py_DECREF(old);
+    return 0;
+}
+
+static PyObject *
+get_block_trap(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(TASKLET(self)->flags.block_trap);
+}
+
+static int
+set_block_trap(PyObject *self, PyObject *value, void *closure)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "tasklet.block_trap cannot be deleted");
+        return -1;
+    }
+    if (!PyLong_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "tasklet.block_trap must be a bool or an int, not %.200s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    TASKLET(self)->flags.block_trap = PyObject_IsTrue(value) == 1;
+    return 0;
+}
+
+/* One word for the state, as in the diagram of slp_tasklet.h. */
+static const char *
+state_name(PyTaskletObject *t)
+{
+    if (t->thread->tstate == NULL)
+        return "without thread";
+    if (is_current(t))
+        return "current";
+    if (t->flags.blocked)
+        return t->flags.blocked > 0 ? "sending" : "receiving";
+    if (slp_in_chain(t))
+        return "scheduled";
+    if (t->flags.waits_in_run)
+        return "waiting in run()";
+    if (t->frame != NULL)
+        return "paused";
+    return PyCallable_Check(t->tempval) ? "bound" : "not alive";
+}
+
+static PyObject *
+tasklet_repr(PyObject *self)
+{
+    PyTaskletObject *t = TASKLET(self);
+    return PyUnicode_FromFormat("<%s object at %p%s %s>", Py_TYPE(self)->tp_name, self,
+                                t->flags.is_main ? " main" : "", state_name(t));
+}
+
+static PyMethodDef tasklet_methods[] = {
+    {"bind", _PyCFunction_CAST(tasklet_bind), METH_FASTCALL | METH_KEYWORDS, bind_doc},
+    {"setup", _PyCFunction_CAST(tasklet_setup), METH_VARARGS | METH_KEYWORDS, setup_doc},
+    {"insert", tasklet_insert, METH_NOARGS, insert_doc},
+    {"remove", tasklet_remove, METH_NOARGS, remove_doc},
+    {"run", tasklet_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
+    {"switch", tasklet_switch, METH_NOARGS | SLP_METH_STACKLESS, switch_doc},
+    {NULL},
+};
+
+static PyGetSetDef tasklet_getset[] = {
+    {"alive", get_alive, NULL, "has something left to run"},
+    {"paused", get_paused, NULL, "alive, but neither in the run queue nor blocked on a channel"},
+    {"scheduled", get_scheduled, NULL, "in the run queue, or in the queue of a channel"},
+    {"blocked", get_blocked, NULL, "waits on a channel"},
+    {"restorable", get_restorable, NULL, "no C function would be lost if it were pickled"},
+    {"nesting_level", get_nesting_level, NULL, "number of C functions that it is inside of"},
+    {"is_main", get_is_main, NULL, "the main tasklet of its thread"},
+    {"is_current", get_is_current, NULL, "the current tasklet of its thread"},
+    {"next", get_next, NULL, "the next one in the run queue (a ring) or in a channel's queue, or None"},
+    {"prev", get_prev, NULL, "the previous one in the run queue (a ring) or in a channel's queue, or None"},
+    {"_channel", get_channel, NULL, "the channel it is blocked on, or None"},
+    {"frame", get_frame, NULL, "its innermost Python frame, or None before it starts and after it ended"},
+    {"recursion_depth", get_recursion_depth, NULL, "depth of its Python calls"},
+    {"thread_id", get_thread_id, NULL, "id of its thread, -1 if that has ended"},
+    {"context_id", get_context_id, NULL, "id() of its contextvars context"},
+    {"tempval", get_tempval, set_tempval, "the value that it gets when it resumes"},
+    {"block_trap", get_block_trap, set_block_trap, "blocking on a channel raises RuntimeError instead"},
+    {NULL},
+};
+
+PyDoc_STRVAR(tasklet_doc,
+"tasklet(func=None, args=None, kwargs=None)\n"
+"--\n\n"
+"A thread of execution that is scheduled by the program itself.\n\n"
+"Calling the tasklet supplies the arguments of func and puts it into the run\n"
+"queue of the thread that created it; with args or kwargs it has them already,\n"
+"and is paused: see bind(), whose arguments and errors these are.  The value\n"
+"that func returns is dropped; an exception that it does not catch is raised by\n"
+"the innermost run() that waits, else in the main tasklet.\n\n"
+"    def hello(name):\n"
+"        print(\"hello\", name)\n\n"
+"    tasklet(hello)(\"world\")\n"
+"    run()");
+
+PyTypeObject PyTasklet_Type = {
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless.tasklet",
+    .tp_basicsize = sizeof(PyTaskletObject),
+    .tp_dealloc = tasklet_dealloc,
+    .tp_repr = tasklet_repr,
+    .tp_call = tasklet_setup,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_doc = tasklet_doc,
+    .tp_traverse = tasklet_traverse,
+    .tp_clear = tasklet_clear,
+    .tp_weaklistoffset = offsetof(PyTaskletObject, weakrefs),
+    .tp_methods = tasklet_methods,
+    .tp_getset = tasklet_getset,
+    .tp_init = tasklet_init,
+    .tp_alloc = PyType_GenericAlloc,
+    .tp_new = tasklet_new,
+    .tp_free = PyObject_GC_Del,
+    .tp_vectorcall = tasklet_vectorcall,
+};
