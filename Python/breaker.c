@@ -1,0 +1,66 @@
+/* The eval breaker: one word per interpreter, non-zero when the loop has more to do than to go on.
+ *
+ * Four requests set it.  Any thread may see it set; who may answer, and who takes it back:
+ *
+ *   request                flag                        answered by                     cleared by
+ *   a signal arrived       runtime.signals_pending     main thread, main interpreter   Py_MakePendingCalls
+ *   pending calls          interp.pending.calls_to_do  main thread                     Py_MakePendingCalls
+ *   another thread wants   interp.gil_drop_request     the holder of the GIL           the base's GIL code
+ *     the GIL
+ *   PyThreadState_         interp.pending.async_exc    the thread it was sent to       answer_async_exc()
+ *     SetAsyncExc              and tstate.async_exc
+ *
+ * A thread that may not answer finds nothing to do here and goes on.
+ */
+#include "slp_base.h"
+#include "slp_support.h"
+
+/* Set the breaker of `interp` from the four flags, as seen by this thread. */
+static void
+recompute_breaker(PyInterpreterState *interp)
+{
+    struct _ceval_state *ceval = &interp->ceval;
+    bool wanted =
+        _Py_atomic_load_relaxed(&ceval->gil_drop_request)
+        || (_Py_atomic_load_relaxed(&_PyRuntime.ceval.signals_pending)
+            && _Py_ThreadCanHandleSignals(interp))
+        || (_Py_atomic_load_relaxed(&ceval->pending.calls_to_do) && _Py_ThreadCanHandlePendingCalls())
+        || ceval->pending.async_exc;
+    _Py_atomic_store_relaxed(&ceval->eval_breaker, wanted);
+}
+
+/* Raise the exception that another thread sent to this one. */
+static int
+answer_async_exc(PyThreadState *tstate)
+{
+    PyObject *exc = tstate->async_exc;
+    tstate->async_exc = NULL;
+    tstate->interp->ceval.pending.async_exc = 0;
+    recompute_breaker(tstate->interp);
+    _PyErr_SetNone(tstate, exc);
+    Py_DECREF(exc);
+    return -1;
+}
+
+/* Signals come before pending calls (the base's Py_MakePendingCalls() keeps that order), both before
+ * the GIL is given away, so that a busy thread sees Ctrl-C at once; an exception from another thread
+ * comes last, since it may have been sent while the GIL was away. */
+int
+slp_handle_breaker(PyThreadState *tstate)
+{
+    struct _ceval_state *ceval = &tstate->interp->ceval;
+    if (_Py_atomic_load_relaxed(&_PyRuntime.ceval.signals_pending)
+        || _Py_atomic_load_relaxed(&ceval->pending.calls_to_do)) {
+        if (Py_MakePendingCalls() < 0) {
+            return -1;
+        }
+    }
+    if (_Py_atomic_load_relaxed(&ceval->gil_drop_request)) {
+        /* Keeps errno, and does not come back in a thread that has to end with the interpreter. */
+        PyEval_RestoreThread(PyEval_SaveThread());
+    }
+    if (tstate->async_exc != NULL) {
+        return answer_async_exc(tstate);
+    }
+    return 0;
+}
