@@ -8,7 +8,8 @@
  *
  * Invariants (slp_scheduler_check asserts them)
  *  1. The run queue is a ring of `runcount` members and never empty: the current tasklet is its
- *     head, so its end is just before the current tasklet, and a switch to a member rotates it.
+ *     head (th->next while a switch is under way), so its end is just before the current tasklet,
+ *     and a switch to a member rotates it.
  *  2. The ring owns one reference to each member, main and current included.
  *  3. A tasklet that waits in run() is in no chain; the list of runners owns one reference to it.
  *     Who is current does not wait in run().
@@ -34,6 +35,33 @@ slp_thread_now(void)
     return SLP_LIKELY(th != NULL) ? th : slp_thread_get(tstate);
 }
 
+/* Between slp_switch() and the switch itself, which is the loop's, a profiler or another thread may
+ * run.  The current tasklet may have left the ring by then, so that its head is who is to run. */
+static inline PyTaskletObject *
+slp_ring_head(const slp_thread *th)
+{
+    return SLP_LIKELY(th->next == NULL) ? th->current : th->next;
+}
+
+/* Raise the RuntimeError for code that wants to switch in between. */
+SLP_COLD void slp_scheduler_refuse_pending(void);
+
+/* How every function begins that may switch: the calling thread's state, and its offer, taken.
+ * NULL with an exception. */
+static inline slp_thread *
+slp_scheduler_enter(bool *soft)
+{
+    slp_thread *th = slp_thread_now();
+    if (SLP_UNLIKELY(th == NULL))
+        return NULL;
+    *soft = slp_take_offer(th);
+    if (SLP_UNLIKELY(th->next != NULL)) {
+        slp_scheduler_refuse_pending();
+        return NULL;
+    }
+    return th;
+}
+
 /* Is it in the run queue or a channel's queue? */
 static inline bool
 slp_in_chain(const PyTaskletObject *t)
@@ -57,7 +85,7 @@ slp_ring_insert(slp_thread *th, PyTaskletObject *where, PyTaskletObject *t)
 static inline void
 slp_ring_append(slp_thread *th, PyTaskletObject *t)
 {
-    slp_ring_insert(th, th->current, t);
+    slp_ring_insert(th, slp_ring_head(th), t);
 }
 
 /* Take `t` out of the ring; its reference passes to the caller. */

@@ -216,10 +216,10 @@ PyDoc_STRVAR(send_doc,
 static PyObject *
 channel_send(PyObject *self, PyObject *value)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     return act(th, (PyChannelObject *)self, Py_NewRef(value), SENDING, soft);
 }
 
@@ -235,10 +235,10 @@ PyDoc_STRVAR(receive_doc,
 static PyObject *
 channel_receive(PyObject *self, PyObject *noargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     return act(th, (PyChannelObject *)self, NULL, RECEIVING, soft);
 }
 
@@ -252,10 +252,10 @@ PyDoc_STRVAR(send_exception_doc,
 static PyObject *
 channel_send_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     if (nargs < 1) {
         PyErr_SetString(PyExc_TypeError, "send_exception() needs an exception class");
         return NULL;
@@ -285,10 +285,10 @@ PyDoc_STRVAR(send_throw_doc,
 static PyObject *
 channel_send_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     if (!_PyArg_CheckPositional("send_throw", nargs, 1, 3))
         return NULL;
     PyObject *bomb = slp_bomb_from_throw("send_throw", args[0], nargs > 1 ? args[1] : Py_None,
@@ -299,10 +299,10 @@ channel_send_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 PyObject *
 slp_channel_iternext(PyObject *self)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     PyChannelObject *ch = (PyChannelObject *)self;
     if (ch->flags.closing && ch->balance <= 0)
         return NULL;

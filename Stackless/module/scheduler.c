@@ -42,22 +42,28 @@ slp_scheduler_init(void)
 void
 slp_scheduler_check(slp_thread *th)
 {
-    PyTaskletObject *t = th->current;
+    PyTaskletObject *head = slp_ring_head(th), *t = head;
     int seen = 0;
     do {
         assert(t->thread == th && t->next != NULL && t->prev != NULL);
         assert(t->next->prev == t && t->prev->next == t);
         assert(!t->flags.blocked && !t->flags.waits_in_run && t->channel == NULL);
-        assert(t == th->current || t->frame != NULL);
+        assert(t == head || t == th->current || t->frame != NULL);
         t = t->next;
         seen++;
-    } while (t != th->current && seen < CHECKED_RING);
-    assert(t != th->current || seen == th->runcount);
+    } while (t != head && seen < CHECKED_RING);
+    assert(t != head || seen == th->runcount);
     for (t = th->runners; t != NULL; t = t->runner_below) {
-        assert(t->flags.waits_in_run && !slp_in_chain(t) && t->frame != NULL && t->thread == th);
+        assert(t->flags.waits_in_run && !slp_in_chain(t) && t->thread == th);
     }
 }
 #endif
+
+void
+slp_scheduler_refuse_pending(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets while a switch is under way");
+}
 
 /* --- waking --- */
 
@@ -173,10 +179,10 @@ slp_scheduler_ended(slp_thread *th, bool failed)
 PyObject *
 slp_scheduler_run(PyObject *module, PyObject *noargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     PyTaskletObject *current = th->current;
 
     slp_settle(current);
@@ -208,10 +214,10 @@ get_retval(slp_thread *th, const char *name, PyObject *const *args, Py_ssize_t n
 PyObject *
 slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     PyTaskletObject *current = th->current;
     PyObject *retval = get_retval(th, "schedule", args, nargs);
     if (retval == NULL)
@@ -230,10 +236,10 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 PyObject *
 slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     PyTaskletObject *current = th->current;
     PyObject *retval = get_retval(th, "schedule_remove", args, nargs);
     if (retval == NULL)

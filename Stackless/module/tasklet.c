@@ -505,7 +505,7 @@ tasklet_insert(PyObject *self, PyObject *noargs)
     if (!slp_tasklet_alive(t))
         return refuse("insert", TASKLET_DEAD);
     if (!slp_in_chain(t))
-        slp_scheduler_wake(t, t->thread->current);
+        slp_scheduler_wake(t, slp_ring_head(t->thread));
     slp_scheduler_check(t->thread);
     return Py_NewRef(self);
 }
@@ -524,7 +524,7 @@ tasklet_remove(PyObject *self, PyObject *noargs)
     if (t->flags.blocked)
         return refuse("remove", TASKLET_BLOCKED);
     if (slp_in_chain(t)) {
-        if (t->thread->current == t)
+        if (slp_ring_head(t->thread) == t)
             return refuse("remove", TASKLET_CURRENT);
         if (t->flags.is_main)
             return refuse("remove", TASKLET_MAIN);
@@ -542,14 +542,15 @@ static void
 make_next(PyTaskletObject *t)
 {
     slp_thread *th = t->thread;
-    if (t == th->current)
+    PyTaskletObject *head = slp_ring_head(th);
+    if (t == head)
         return;
     if (slp_in_chain(t)) {
         slp_ring_unlink(th, t);
-        slp_ring_insert(th, th->current->next, t);
+        slp_ring_insert(th, head->next, t);
     }
     else {
-        slp_scheduler_wake(t, th->current->next);
+        slp_scheduler_wake(t, head->next);
     }
 }
 
@@ -557,10 +558,10 @@ make_next(PyTaskletObject *t)
 static inline PyObject *
 switch_to(PyObject *self, const char *method, bool leave)
 {
-    slp_thread *th = slp_thread_now();
+    bool soft;
+    slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
-    bool soft = slp_take_offer(th);
     PyTaskletObject *t = (PyTaskletObject *)self;
     PyTaskletObject *current = th->current;
 
