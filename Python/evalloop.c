@@ -46,23 +46,22 @@
     } while (0)
 
 #if SLP_DISPATCH_GOTO
-#  define LABEL(name)           instruction_##name:
+#  define LEAF(name)            instruction_##name:
+#  define INSTRUCTION(name)     instruction_##name: frame->prev_instr = next - 1;
 #  define RUN_TRACED_OR_NOT()   goto *table[opcode]
 #  define RUN_UNTRACED(op)      goto *plain_table[op]
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
 #  define TRACING_ON()          (table = tracing_table)
 #  define TRACING_OFF()         (table = plain_table)
 #else
-#  define LABEL(name)           case name: instruction_##name:
+#  define LEAF(name)            case name: instruction_##name:
+#  define INSTRUCTION(name)     case name: instruction_##name: frame->prev_instr = next - 1;
 #  define RUN_TRACED_OR_NOT()   goto run_traced_or_not
 #  define RUN_UNTRACED(op)      do { opcode = (op); goto run_untraced; } while (0)
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
 #  define TRACING_ON()          (tracing = true)
 #  define TRACING_OFF()         (tracing = false)
 #endif
-
-#define INSTRUCTION(name) LABEL(name) frame->prev_instr = next - 1;
-#define LEAF(name)        LABEL(name)
 
 #define NEXT()                                                                                     \
     do {                                                                                           \
@@ -194,6 +193,8 @@ PyObject *_Py_HOT_FUNCTION
 _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag)
 {
 #if SLP_DISPATCH_GOTO
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Woverride-init"
 #  define TABLE_ENTRY(name) [name] = &&instruction_##name,
     static const void *const plain_table[256] = {
         [0 ... 255] = &&unknown_instruction,
@@ -201,6 +202,7 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
     };
     static const void *const tracing_table[256] = {[0 ... 255] = &&trace_instruction};
 #  undef TABLE_ENTRY
+#  pragma GCC diagnostic pop
     const void *const *table = plain_table;
 #else
     bool tracing = false;
@@ -454,8 +456,7 @@ leave_raising:
         }
         cframe.current_frame = caller;
         if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-            slp_convert_stop_iteration(tstate, generator_of(frame));
-            slp_generator_finished(tstate, frame);
+            slp_generator_finished(tstate, frame, true);
         }
         else {
             if (slp_is_shim(frame)) {

@@ -72,8 +72,7 @@ LEAF(BINARY_OP_ADAPTIVE)
 }
 
 /* One-digit operands are computed in a C long; the sum, the difference or the product fits. */
-#define INT_OPERATOR(name, expression, big_operator)                                               \
-    LEAF(name)                                                                                     \
+#define INT_OPERATOR(expression, big_operator)          \
     {                                                                                              \
         PyObject *left = sp[-2];                                                                   \
         PyObject *right = sp[-1];                                                                  \
@@ -99,14 +98,13 @@ LEAF(BINARY_OP_ADAPTIVE)
         NEXT();                                                                                    \
     }
 
-INT_OPERATOR(BINARY_OP_ADD_INT, a + b, _PyLong_Add)
-INT_OPERATOR(BINARY_OP_SUBTRACT_INT, a - b, _PyLong_Subtract)
-INT_OPERATOR(BINARY_OP_MULTIPLY_INT, a * b, _PyLong_Multiply)
+LEAF(BINARY_OP_ADD_INT) INT_OPERATOR(a + b, _PyLong_Add)
+LEAF(BINARY_OP_SUBTRACT_INT) INT_OPERATOR(a - b, _PyLong_Subtract)
+LEAF(BINARY_OP_MULTIPLY_INT) INT_OPERATOR(a * b, _PyLong_Multiply)
 #undef INT_OPERATOR
 
 /* A float that only the stack owns serves as the result. */
-#define FLOAT_OPERATOR(name, op)                                                                   \
-    LEAF(name)                                                                                     \
+#define FLOAT_OPERATOR(op)          \
     {                                                                                              \
         PyObject *left = sp[-2];                                                                   \
         PyObject *right = sp[-1];                                                                  \
@@ -136,9 +134,9 @@ INT_OPERATOR(BINARY_OP_MULTIPLY_INT, a * b, _PyLong_Multiply)
         NEXT();                                                                                    \
     }
 
-FLOAT_OPERATOR(BINARY_OP_ADD_FLOAT, +)
-FLOAT_OPERATOR(BINARY_OP_SUBTRACT_FLOAT, -)
-FLOAT_OPERATOR(BINARY_OP_MULTIPLY_FLOAT, *)
+LEAF(BINARY_OP_ADD_FLOAT) FLOAT_OPERATOR(+)
+LEAF(BINARY_OP_SUBTRACT_FLOAT) FLOAT_OPERATOR(-)
+LEAF(BINARY_OP_MULTIPLY_FLOAT) FLOAT_OPERATOR(*)
 #undef FLOAT_OPERATOR
 
 LEAF(BINARY_OP_ADD_UNICODE)
@@ -335,8 +333,7 @@ LEAF(BINARY_SUBSCR_ADAPTIVE)
 }
 
 /* Index by a non-negative one-digit int.  `size` and `item` speak of `container` and `i`. */
-#define SEQUENCE_INDEX(name, check, size, item)                                                    \
-    LEAF(name)                                                                                     \
+#define SEQUENCE_INDEX(check, size, item)          \
     {                                                                                              \
         PyObject *index = sp[-1];                                                                  \
         PyObject *container = sp[-2];                                                              \
@@ -353,8 +350,8 @@ LEAF(BINARY_SUBSCR_ADAPTIVE)
         NEXT();                                                                                    \
     }
 
-SEQUENCE_INDEX(BINARY_SUBSCR_LIST_INT, PyList_CheckExact, PyList_GET_SIZE, PyList_GET_ITEM)
-SEQUENCE_INDEX(BINARY_SUBSCR_TUPLE_INT, PyTuple_CheckExact, PyTuple_GET_SIZE, PyTuple_GET_ITEM)
+LEAF(BINARY_SUBSCR_LIST_INT) SEQUENCE_INDEX(PyList_CheckExact, PyList_GET_SIZE, PyList_GET_ITEM)
+LEAF(BINARY_SUBSCR_TUPLE_INT) SEQUENCE_INDEX(PyTuple_CheckExact, PyTuple_GET_SIZE, PyTuple_GET_ITEM)
 #undef SEQUENCE_INDEX
 
 INSTRUCTION(BINARY_SUBSCR_DICT)

@@ -73,8 +73,7 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
 }
 
 /* A conditional jump on the popped value, `when` it is true (1) or false (0); `jump` is the step. */
-#define POP_JUMP(name, when, step)                                                                 \
-    LEAF(name)                                                                                     \
+#define POP_JUMP(when, step)          \
     {                                                                                              \
         PyObject *condition = *--sp;                                                               \
         if (condition == ((when) ? Py_False : Py_True)) {                                          \
@@ -103,14 +102,13 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
     CHECK_BREAKER();                                                                               \
     next -= oparg
 
-POP_JUMP(POP_JUMP_FORWARD_IF_TRUE, 1, JUMP_AHEAD)
-POP_JUMP(POP_JUMP_FORWARD_IF_FALSE, 0, JUMP_AHEAD)
-POP_JUMP(POP_JUMP_BACKWARD_IF_TRUE, 1, JUMP_BACK)
-POP_JUMP(POP_JUMP_BACKWARD_IF_FALSE, 0, JUMP_BACK)
+LEAF(POP_JUMP_FORWARD_IF_TRUE) POP_JUMP(1, JUMP_AHEAD)
+LEAF(POP_JUMP_FORWARD_IF_FALSE) POP_JUMP(0, JUMP_AHEAD)
+LEAF(POP_JUMP_BACKWARD_IF_TRUE) POP_JUMP(1, JUMP_BACK)
+LEAF(POP_JUMP_BACKWARD_IF_FALSE) POP_JUMP(0, JUMP_BACK)
 #undef POP_JUMP
 
-#define POP_JUMP_NONE(name, test, step)                                                            \
-    LEAF(name)                                                                                     \
+#define POP_JUMP_NONE(test, step)          \
     {                                                                                              \
         PyObject *value = *--sp;                                                                   \
         bool jump = value test Py_None;                                                            \
@@ -121,17 +119,16 @@ POP_JUMP(POP_JUMP_BACKWARD_IF_FALSE, 0, JUMP_BACK)
         NEXT();                                                                                    \
     }
 
-POP_JUMP_NONE(POP_JUMP_FORWARD_IF_NONE, ==, JUMP_AHEAD)
-POP_JUMP_NONE(POP_JUMP_FORWARD_IF_NOT_NONE, !=, JUMP_AHEAD)
-POP_JUMP_NONE(POP_JUMP_BACKWARD_IF_NONE, ==, JUMP_BACK)
-POP_JUMP_NONE(POP_JUMP_BACKWARD_IF_NOT_NONE, !=, JUMP_BACK)
+LEAF(POP_JUMP_FORWARD_IF_NONE) POP_JUMP_NONE(==, JUMP_AHEAD)
+LEAF(POP_JUMP_FORWARD_IF_NOT_NONE) POP_JUMP_NONE(!=, JUMP_AHEAD)
+LEAF(POP_JUMP_BACKWARD_IF_NONE) POP_JUMP_NONE(==, JUMP_BACK)
+LEAF(POP_JUMP_BACKWARD_IF_NOT_NONE) POP_JUMP_NONE(!=, JUMP_BACK)
 #undef POP_JUMP_NONE
 #undef JUMP_BACK
 #undef JUMP_AHEAD
 
 /* `and`, `or`: keep the value and jump, or drop it. */
-#define JUMP_OR_POP(name, when)                                                                    \
-    INSTRUCTION(name)                                                                              \
+#define JUMP_OR_POP(when)          \
     {                                                                                              \
         PyObject *condition = sp[-1];                                                              \
         int is_true = condition == Py_True ? 1 : condition == Py_False ? 0 : truth(condition);     \
@@ -148,8 +145,8 @@ POP_JUMP_NONE(POP_JUMP_BACKWARD_IF_NOT_NONE, !=, JUMP_BACK)
         NEXT_AFTER_CALL();                                                                         \
     }
 
-JUMP_OR_POP(JUMP_IF_TRUE_OR_POP, 1)
-JUMP_OR_POP(JUMP_IF_FALSE_OR_POP, 0)
+INSTRUCTION(JUMP_IF_TRUE_OR_POP) JUMP_OR_POP(1)
+INSTRUCTION(JUMP_IF_FALSE_OR_POP) JUMP_OR_POP(0)
 #undef JUMP_OR_POP
 
 /* --- return --- */
@@ -182,7 +179,7 @@ INSTRUCTION(RETURN_VALUE)
         tstate->cframe->use_tracing = cframe.use_tracing;
         return value;
     }
-    slp_generator_finished(tstate, frame);
+    slp_generator_finished(tstate, frame, false);
     frame = caller;
     LOAD_FRAME();
     returned_value = value;

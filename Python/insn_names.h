@@ -157,7 +157,7 @@ INSTRUCTION(IMPORT_FROM)
 INSTRUCTION(IMPORT_STAR)
 {
     STORE_STACK();
-    if (PyFrame_FastToLocalsWithError(_PyFrame_GetFrameObject(frame)) < 0) {
+    if (_PyFrame_FastToLocalsWithError(frame) < 0) {
         ERROR();
     }
     PyObject *namespace = frame->f_locals;
@@ -166,7 +166,7 @@ INSTRUCTION(IMPORT_STAR)
         ERROR();
     }
     int failed = slp_import_star(tstate, namespace, sp[-1]);
-    PyFrame_LocalsToFast(_PyFrame_GetFrameObject(frame), 0);
+    _PyFrame_LocalsToFast(frame, 0);
     if (failed) {
         ERROR();
     }

@@ -117,27 +117,50 @@ exception_argument(PyObject *type, PyObject *value, PyObject *traceback)
     return PyTuple_Pack(3, type, value == NULL ? Py_None : value, traceback == NULL ? Py_None : traceback);
 }
 
-void
-slp_trace_exception(PyThreadState *tstate, _PyInterpreterFrame *frame)
+/* The `exception` event for the exception that is set.  -1 when the tracer's own has replaced it. */
+static int
+report_exception(PyThreadState *tstate, _PyInterpreterFrame *frame)
 {
     if (tstate->c_tracefunc == NULL || tstate->tracing > 0 || _PyFrame_IsIncomplete(frame)) {
-        return;
+        return 0;
     }
     PyObject *type, *value, *traceback;
     _PyErr_Fetch(tstate, &type, &value, &traceback);
     _PyErr_NormalizeException(tstate, &type, &value, &traceback);
     PyObject *argument = exception_argument(type, value, traceback);
-    if (argument != NULL) {
-        int status = report_to_tracer(tstate, frame, PyTrace_EXCEPTION, argument);
+    int status = 0;
+    if (argument == NULL) {
+        /* No memory for an event: the program goes on without it. */
+        _PyErr_Clear(tstate);
+    }
+    else {
+        status = report_to_tracer(tstate, frame, PyTrace_EXCEPTION, argument);
         Py_DECREF(argument);
-        if (status < 0) {
-            Py_XDECREF(type);
-            Py_XDECREF(value);
-            Py_XDECREF(traceback);
-            return;
-        }
+    }
+    if (status < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return -1;
     }
     _PyErr_Restore(tstate, type, value, traceback);
+    return 0;
+}
+
+void
+slp_trace_exception(PyThreadState *tstate, _PyInterpreterFrame *frame)
+{
+    (void)report_exception(tstate, frame);
+}
+
+int
+slp_trace_stop_iteration(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *value)
+{
+    if (_PyGen_SetStopIterationValue(value) < 0 || report_exception(tstate, frame) < 0) {
+        return -1;
+    }
+    _PyErr_Clear(tstate);
+    return 0;
 }
 
 /* --- lines and instructions --- */
@@ -182,6 +205,23 @@ slp_trace_instruction(PyThreadState *tstate, _PyInterpreterFrame *frame, int ins
 
 /* --- C functions --- */
 
+/* The arguments of a call, in one of two forms. */
+struct c_call {
+    PyObject *const *vector;    /* vectorcall's arguments: used when `tuple` is NULL */
+    size_t nargsf;
+    PyObject *tuple;            /* f(*args, **kwargs)'s arguments, or NULL */
+    PyObject *keywords;         /* names (a tuple) after a vector, a dict after a tuple; may be NULL */
+};
+
+static PyObject *
+make_call(PyObject *callable, const struct c_call *call)
+{
+    if (call->tuple == NULL) {
+        return PyObject_Vectorcall(callable, call->vector, call->nargsf, call->keywords);
+    }
+    return PyObject_Call(callable, call->tuple, call->keywords);
+}
+
 /* The visible frame that is calling, or NULL. */
 static _PyInterpreterFrame *
 calling_frame(PyThreadState *tstate)
@@ -222,8 +262,9 @@ report_c_event(PyThreadState *tstate, int what, PyObject *target)
     return frame == NULL ? 0 : report_to_profiler(tstate, frame, what, target);
 }
 
-/* c_return of a function that asked for a switch.  The switch is decided and cannot be taken back, so
- * the mail to the loop is kept out of the profiler's reach, and what it raises goes to sys.unraisablehook. */
+/* c_return of a function that asked for a switch.  The switch is decided and cannot be taken back, so the
+ * mail to the loop is kept out of the profiler's reach, and what it raises goes to
+ * sys.unraisablehook. */
 static void
 report_switch(PyThreadState *tstate, PyObject *target)
 {
@@ -263,60 +304,63 @@ report_c_result(PyThreadState *tstate, PyObject *target, PyObject *result)
     return NULL;
 }
 
-/* The loop's offer to switch is for the callable, not for what the profiler calls: it is held back
- * during events.  Returns the thread that offered, or NULL. */
-static slp_thread *
-hold_offer(PyThreadState *tstate)
+/* May the callable answer SLP_UNWIND? */
+static bool
+can_switch(PyObject *callable)
 {
-    slp_thread *th = slp_thread_peek(tstate);
-    return th != NULL && slp_take_offer(th) ? th : NULL;
+    int flags = 0;
+    if (PyCFunction_CheckExact(callable)) {
+        flags = PyCFunction_GET_FLAGS(callable);
+    }
+    else if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+        flags = ((PyMethodDescrObject *)callable)->d_method->ml_flags;
+    }
+    return (flags & SLP_METH_STACKLESS) != 0;
 }
 
-static void
-renew_offer(slp_thread *th, bool offered)
+/* Make the call, with its events.  The offer to switch stands only during the call itself, so that
+ * nothing which the profiler calls can take it. */
+static PyObject *
+call_with_events(PyThreadState *tstate, PyObject *callable, PyObject *self, struct c_call *call)
 {
-    if (th != NULL) {
-        th->soft_offered = offered;
+    slp_thread *offering = NULL;
+    if (can_switch(callable)) {
+        offering = slp_thread_get(tstate);
+        if (offering == NULL) {
+            return NULL;
+        }
     }
+    PyObject *target = reported_callable(tstate, callable, self);
+    PyObject *result = NULL;
+    if (target == NULL || report_c_event(tstate, PyTrace_C_CALL, target) == 0) {
+        if (offering != NULL) {
+            offering->soft_offered = true;
+        }
+        result = make_call(callable, call);
+        if (offering != NULL) {
+            offering->soft_offered = false;
+        }
+        if (target != NULL) {
+            result = report_c_result(tstate, target, result);
+        }
+    }
+    Py_XDECREF(target);
+    return result;
 }
 
 PyObject *
 slp_traced_vectorcall(PyThreadState *tstate, PyObject *callable, PyObject *const *args, size_t nargsf,
                       PyObject *kwnames)
 {
+    struct c_call call = {.vector = args, .nargsf = nargsf, .keywords = kwnames};
     PyObject *self = PyVectorcall_NARGS(nargsf) > 0 ? args[0] : NULL;
-    PyObject *target = reported_callable(tstate, callable, self);
-    if (target == NULL) {
-        return PyObject_Vectorcall(callable, args, nargsf, kwnames);
-    }
-    PyObject *result = NULL;
-    slp_thread *offering = hold_offer(tstate);
-    if (report_c_event(tstate, PyTrace_C_CALL, target) == 0) {
-        renew_offer(offering, true);
-        result = PyObject_Vectorcall(callable, args, nargsf, kwnames);
-        renew_offer(offering, false);
-        result = report_c_result(tstate, target, result);
-    }
-    Py_DECREF(target);
-    return result;
+    return call_with_events(tstate, callable, self, &call);
 }
 
 PyObject *
 slp_traced_call(PyThreadState *tstate, PyObject *callable, PyObject *args, PyObject *kwargs)
 {
+    struct c_call call = {.tuple = args, .keywords = kwargs};
     PyObject *self = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
-    PyObject *target = reported_callable(tstate, callable, self);
-    if (target == NULL) {
-        return PyObject_Call(callable, args, kwargs);
-    }
-    PyObject *result = NULL;
-    slp_thread *offering = hold_offer(tstate);
-    if (report_c_event(tstate, PyTrace_C_CALL, target) == 0) {
-        renew_offer(offering, true);
-        result = PyObject_Call(callable, args, kwargs);
-        renew_offer(offering, false);
-        result = report_c_result(tstate, target, result);
-    }
-    Py_DECREF(target);
-    return result;
+    return call_with_events(tstate, callable, self, &call);
 }

@@ -63,10 +63,10 @@ _PyInterpreterFrame *slp_frames_for_class_ex(PyThreadState *tstate, _PyInterpret
 /* --- generators in the loop (Python/generators.c) --- */
 
 /* A generator frame that the loop itself resumed is done: unlink it, clear it and mark the
- * generator finished. */
-void slp_generator_finished(PyThreadState *tstate, _PyInterpreterFrame *frame);
+ * generator finished.  `raised`: an exception is set; PEP 479 is applied to it. */
+void slp_generator_finished(PyThreadState *tstate, _PyInterpreterFrame *frame, bool raised);
 
-/* Make the loop's C-level equivalent of a generator: moves `frame` (just started by
+/* Moves `frame` (just started by
  * RETURN_GENERATOR) into a new generator, coroutine or async generator.  NULL with an exception. */
 PyObject *slp_generator_from_frame(PyThreadState *tstate, _PyInterpreterFrame *frame);
 

@@ -26,8 +26,7 @@ typedef struct slp_thread {
                                           return SLP_UNWIND (see slp_switch.h) */
     _PyCFrame *home;                   /* loop activation in which tasklets other than main run:
                                           the one that main last left */
-    _PyStackChunk *spare_arena;        /* one freed chunk of each kind, or NULL (slp_frame.h) */
-    _PyStackChunk *spare_heap;
+    _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
 } slp_thread;
 
 /* The state of `tstate`, or NULL if it was never asked for. */
