@@ -14,29 +14,6 @@
 static_assert(sizeof(void *) != 8 || sizeof(PyTaskletObject) + sizeof(PyGC_Head) <= 160,
               "a tasklet object must fit its budget");
 
-#ifndef NDEBUG
-/* Deeper frame chains are checked at their top only. */
-#define CHECKED_FRAMES 64
-
-void
-slp_tasklet_check(PyTaskletObject *t)
-{
-    assert(Py_REFCNT(t) > 0 && t->thread != NULL && t->tempval != NULL);
-    assert((t->channel != NULL) == (t->flags.blocked != 0));
-    assert(t->flags.blocked || (t->next == NULL) == (t->prev == NULL));
-    assert(!t->flags.waits_in_run || !slp_in_chain(t));
-    if (t->frame == NULL)
-        assert(t->chunk == NULL && t->stack_top == NULL);
-    else
-        assert(t->chunk != NULL && t->stack_top != NULL && t->thread->current != t);
-    _PyInterpreterFrame *frame = t->flags.is_main ? NULL : t->frame;
-    for (int i = 0; frame != NULL && i < CHECKED_FRAMES; i++) {
-        assert(frame->stacktop >= 0);
-        frame = frame->previous;
-    }
-}
-#endif
-
 /* --- errors --- */
 
 /* Why a tasklet cannot do what it is asked for. */
@@ -158,6 +135,12 @@ static void
 drop_contents(PyTaskletObject *t)
 {
     assert(!slp_in_chain(t) && !t->flags.waits_in_run);
+    if (t->flags.is_main) {
+        /* Its thread was ended while another tasklet ran: the frames went with the thread. */
+        t->frame = NULL;
+        t->chunk = NULL;
+        t->stack_top = NULL;
+    }
     if (t->frame != NULL)
         slp_tasklet_drop_frames(t);
     slp_tasklet_drop_trace(t);
