@@ -1,0 +1,20 @@
+"""Sphinx configuration.  Build with `make docs`, or `sphinx-build -W -b html Doc build/doc`."""
+
+project = "Stackless Python"
+author = "the Stackless Python authors"
+copyright = f"2026, {author}"
+version = "3.11"
+release = version
+
+root_doc = "index"
+# Literal blocks are pictures, tables and terminal sessions; Python code says so.
+highlight_language = "none"
+nitpicky = True
+
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "CPython 3.11 with tasklets",
+    "fixed_sidebar": True,
+    "page_width": "1100px",
+}
+html_show_sourcelink = False
