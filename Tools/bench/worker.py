@@ -1,0 +1,98 @@
+"""What runs inside the measured interpreter: one kernel or one figure, in a fresh process.
+
+    worker.py time MODULE.KERNEL LOOPS PASSES   CPU seconds of each pass, and the checksum
+    worker.py work MODULE.KERNEL LOOPS          the same work untimed, for an instruction counter
+    worker.py opcodes MODULE.KERNEL LOOPS       specialised instructions in the kernel's code, after a run
+    worker.py figure SYSTEM NAME COUNT          one switching figure on one system
+    worker.py version                           what interpreter this is
+
+The answer is one line, a Python literal, on standard output. Exit status 3 says that the
+system is not installed or has no such figure.
+"""
+
+import gc
+import os
+import sys
+from importlib import import_module
+from time import process_time
+
+# Enough for the base's adaptive instructions to settle, whatever the size of the timed part.
+WARM_UP = 3
+
+
+def load(name):
+    """Return the kernel function that `name` names as MODULE.KERNEL."""
+    module, function = name.split(".")
+    return getattr(import_module(f"kernels.{module}"), function)
+
+
+def time_kernel(name, loops, passes):
+    kernel = load(name)
+    kernel(WARM_UP)
+    gc.collect()
+    seconds = []
+    for _ in range(passes):
+        start = process_time()
+        checksum = kernel(loops)
+        seconds.append(process_time() - start)
+    return {"seconds": seconds, "checksum": repr(checksum)}
+
+
+def work(name, loops):
+    kernel = load(name)
+    kernel(WARM_UP)
+    return {"checksum": repr(kernel(loops))}
+
+
+def opcodes(name, loops):
+    """Count, per code object the kernel entered, the instructions in their present, specialised form."""
+    import dis
+
+    entered = {}
+
+    def note(frame, event, argument):
+        if event == "call":
+            entered[frame.f_code] = entered.get(frame.f_code, 0) + 1
+
+    kernel = load(name)
+    sys.setprofile(note)
+    kernel(1)
+    sys.setprofile(None)
+    kernel(loops)
+    listing = {}
+    for code, count in entered.items():
+        tally = {}
+        for instruction in dis.get_instructions(code, adaptive=True):
+            if instruction.opname != "CACHE":
+                tally[instruction.opname] = tally.get(instruction.opname, 0) + 1
+        listing[f"{code.co_qualname} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"] = {
+            "calls": count,
+            "instructions": tally,
+        }
+    return listing
+
+
+def figure(system, name, count):
+    try:
+        module = import_module(f"figures.on_{system}")
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
+        sys.exit(3)
+    if not hasattr(module, name):
+        sys.exit(3)
+    return {"value": getattr(module, name)(count)}
+
+
+def main(arguments):
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    command, *rest = arguments
+    values = [int(word) if word.isdigit() else word for word in rest]
+    if command == "version":
+        answer = {"version": " ".join(sys.version.split()), "executable": sys.executable}
+    else:
+        answer = {"time": time_kernel, "work": work, "opcodes": opcodes, "figure": figure}[command](*values)
+    print(repr(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
