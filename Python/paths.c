@@ -1,0 +1,147 @@
+/* Where the standard library is: what the base computes, seen from our own tree.
+ *
+ * The base works out sys.prefix and sys.path in a frozen script that knows the prefix it was compiled with
+ * ("/usr") and nothing of us.  Two of its member's references come here instead:
+ *
+ *   Py_DecodeLocale     turns the compiled-in strings into values for the script.  Its prefix, the fallback when
+ *                       no standard library stands above the program (an embedder), becomes ours if this
+ *                       very library or executable is part of an installed tree.
+ *   _PyConfig_FromDict  takes the script's results over.  In the build folder, known by a landmark file that
+ *                       configure writes, the Lib/ of the source tree is added to the module search path, so
+ *                       that the build's python, its virtual environments and embedders find our packages.
+ */
+#include "slp_base.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal/pycore_initconfig.h"
+
+#include "slp_paths.h"
+
+/* Made by configure in the build folder; its first line is the path of the source tree's Lib/. */
+#define LANDMARK "stackless-lib.txt"
+
+/* Write the folder of the executable or library that we are linked into; false when it cannot be told. */
+static bool
+find_image_folder(char *folder)
+{
+    Dl_info info;
+    struct link_map *map;
+    if (!dladdr1((void *)find_image_folder, &info, (void **)&map, RTLD_DL_LINKMAP)) {
+        return false;
+    }
+    // The main program's name in the link map is empty, and its dli_fname merely argv[0].
+    const char *image = map->l_name[0] != '\0' ? map->l_name : "/proc/self/exe";
+    if (realpath(image, folder) == NULL) {
+        return false;
+    }
+    char *slash = strrchr(folder, '/');
+    *slash = '\0';
+    return true;
+}
+
+/* Write the prefix of the installed tree that we are part of; false when there is none. */
+static bool
+find_installed_prefix(char *prefix)
+{
+    char folder[PATH_MAX], stdlib[PATH_MAX];
+    if (!find_image_folder(folder)) {
+        return false;
+    }
+    // Both bin/python and lib/libpython lie one level below the prefix.
+    int length = snprintf(stdlib, sizeof(stdlib), "%s/../lib/python3.11/os.py", folder);
+    if (length >= (int)sizeof(stdlib) || access(stdlib, R_OK) != 0) {
+        return false;
+    }
+    strcpy(prefix, folder);
+    char *slash = strrchr(prefix, '/');
+    *slash = '\0';
+    return true;
+}
+
+/* As Py_DecodeLocale; the prefix compiled into the base gives way to that of our own tree.
+ *
+ * Values of environment variables come through here too and are told apart by their address: only a
+ * compiled-in string lies inside a loaded image. */
+wchar_t *
+slp_decode_compiled_path(const char *text, size_t *length)
+{
+    char prefix[PATH_MAX];
+    Dl_info info;
+    if (strcmp(text, "/usr") == 0 && dladdr(text, &info) && find_installed_prefix(prefix)) {
+        text = prefix;
+    }
+    return Py_DecodeLocale(text, length);
+}
+
+/* The first line of the landmark in a folder, as a new string; NULL without an error when there is none. */
+static PyObject *
+read_landmark(const char *folder)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/" LANDMARK, folder) >= (int)sizeof(path)) {
+        return NULL;
+    }
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        return NULL;
+    }
+    char *line = fgets(path, sizeof(path), file);
+    fclose(file);
+    if (line == NULL) {
+        return NULL;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    return PyUnicode_DecodeFSDefault(line);
+}
+
+/* The Lib/ of our source tree when this is a build folder; NULL, perhaps with an error, otherwise. */
+static PyObject *
+find_source_lib(PyObject *results)
+{
+    char folder[PATH_MAX];
+    if (find_image_folder(folder)) {
+        PyObject *lib = read_landmark(folder);
+        if (lib != NULL || PyErr_Occurred()) {
+            return lib;
+        }
+    }
+    // A virtual environment made with --copies holds a copy of the executable and remembers its home.
+    PyObject *base = PyDict_GetItemString(results, "base_executable");
+    const char *name = base != NULL && PyUnicode_Check(base) ? PyUnicode_AsUTF8(base) : NULL;
+    if (name == NULL || realpath(name, folder) == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    char *slash = strrchr(folder, '/');
+    *slash = '\0';
+    return read_landmark(folder);
+}
+
+/* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder. */
+int
+slp_config_from_results(PyConfig *config, PyObject *results)
+{
+    // A search path that the embedder has set himself, or that was computed before, stays as it is.
+    PyObject *paths = PyDict_GetItemString(results, "module_search_paths");
+    if (!config->module_search_paths_set && paths != NULL && PyList_Check(paths)) {
+        PyObject *lib = find_source_lib(results);
+        if (lib != NULL) {
+            int failed = PyList_Append(paths, lib);
+            Py_DECREF(lib);
+            if (failed) {
+                return -1;
+            }
+        }
+        else if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    return _PyConfig_FromDict(config, results);
+}

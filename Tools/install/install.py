@@ -1,0 +1,375 @@
+"""Install a self-contained tree: our executable and library, and a standard library of its own.
+
+    install.py ... install --prefix P --destdir D      what `make install` runs
+    install.py ... uninstall --prefix P --destdir D
+    install.py ... write-config --output FILE          python3.11-config
+    install.py ... write-pc --output FILE              python-3.11.pc or python-3.11-embed.pc
+
+The standard library is copied from the base's packages.  Debian adapts a few of its files to the system's Python
+(dist-packages, no ensurepip); in the copy these places are put right, each by one of PATCHES below, which must
+match exactly as often as it says, or the installation stops.
+"""
+
+import argparse
+import ast
+import os
+import pprint
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+VERSION = '3.11'
+PYTHON_DIR = 'python' + VERSION
+LIBRARY = 'libpython3.11.so.1.0'
+RECORD = 'stackless-installed-files.txt'
+WHEELS = '/usr/share/python-wheels'
+LICENCE_OF_BASE = '/usr/share/doc/libpython3.11-stdlib/copyright'
+
+# Of the base's library folder, what belongs to the system and not to the standard library.
+LEFT_OUT = {'EXTERNALLY-MANAGED', '_distutils_system_mod.py', 'sitecustomize.py', 'dist-packages', '__pycache__'}
+
+SITE_PACKAGES = '''\
+            for libdir in libdirs:
+                sitepackages.append(os.path.join(prefix, libdir, "python%d.%d" % sys.version_info[:2],
+                                                 "site-packages"))
+'''
+
+# (file, pattern, replacement, how often it matches)
+PATCHES = [
+    ('sysconfig.py', r"prefix_scheme = '(posix_local|deb_system)'", "prefix_scheme = 'posix_prefix'", 2),
+    ('site.py', r'(?s)            if is_virtual_environment:\n.*?(?=        else:\n)', SITE_PACKAGES, 1),
+    ('ensurepip/__init__.py', r'(?m)^ +_ensurepip_is_disabled_in_debian_for_system\(\)\n', '', 1),
+    ('distutils/sysconfig.py', r'(?m)^    is_default_prefix = .*$', '    is_default_prefix = False', 1),
+    ('distutils/command/install.py', r'select_scheme\("unix_local"\)', 'select_scheme("unix_prefix")', 1),
+    ('distutils/command/install.py',
+     r"(?m)^ +if os\.path\.normpath\(self\.prefix\) == '/usr/local':\n.*= '/usr'\n.*= '/usr'\n", '', 1),
+]
+
+# The variables of sysconfig that name places of the installation itself.
+PLACES = {
+    'BINDIR', 'BINLIBDEST', 'CONFIG_ARGS', 'CONFINCLUDEDIR', 'CONFINCLUDEPY', 'DESTDIRS', 'DESTLIB', 'DESTSHARED',
+    'INCLDIRSTOMAKE', 'INCLUDEDIR', 'INCLUDEPY', 'LIBDEST', 'LIBDIR', 'LIBPC', 'LIBPL', 'MACHDESTLIB', 'MANDIR',
+    'SCRIPTDIR', 'WHEEL_PKG_DIR', 'datarootdir', 'exec_prefix', 'prefix',
+}
+
+PYDOC = '#!%s\nimport pydoc\n\nif __name__ == "__main__":\n    pydoc.cli()\n'
+
+
+class InstallError(Exception):
+    """The tree cannot be installed; the text says why."""
+
+
+class Installer:
+    """One installation: where things come from, where they go, and which files were written."""
+
+    def __init__(self, options):
+        self.options = options
+        self.prefix = os.path.abspath(options.prefix)
+        self.root = os.path.abspath(options.destdir) + self.prefix if options.destdir else self.prefix
+        self.stdlib = os.path.join(self.root, 'lib', PYTHON_DIR)
+        self.files = []
+
+    # --- Small steps, each noting what it wrote ---
+
+    def place(self, *parts):
+        """The path of a file in the tree; its folder is made and the file noted."""
+        path = os.path.join(self.root, *parts)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.files.append(os.path.relpath(path, self.root))
+        return path
+
+    def copy(self, source, *parts, mode=None):
+        path = self.place(*parts)
+        if os.path.lexists(path):
+            os.unlink(path)
+        shutil.copy2(source, path)
+        os.chmod(path, mode or (0o755 if os.access(source, os.X_OK) else 0o644))
+
+    def link(self, target, *parts):
+        path = self.place(*parts)
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.symlink(target, path)
+
+    def write(self, text, *parts, mode=0o644):
+        path = self.place(*parts)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def copy_tree(self, source, *parts, leave_out=frozenset()):
+        """Copy the files below `source`, following links, without caches and the names in leave_out."""
+        for folder, folders, names in os.walk(source, followlinks=True):
+            folders[:] = sorted(set(folders) - {'__pycache__'} - leave_out)
+            below = os.path.relpath(folder, source)
+            for name in sorted(set(names) - leave_out):
+                self.copy(os.path.join(folder, name), *parts, os.path.normpath(os.path.join(below, name)))
+
+    # --- The parts of the tree ---
+
+    def programs(self):
+        self.copy(os.path.join(self.options.builddir, 'python'), 'bin', PYTHON_DIR, mode=0o755)
+        self.link(PYTHON_DIR, 'bin', 'python3')
+        self.link(PYTHON_DIR, 'bin', 'python')
+        self.write(config_script(self.options, self.prefix), 'bin', PYTHON_DIR + '-config', mode=0o755)
+        self.link(PYTHON_DIR + '-config', 'bin', 'python3-config')
+        self.write(PYDOC % os.path.join(self.prefix, 'bin', PYTHON_DIR), 'bin', 'pydoc' + VERSION, mode=0o755)
+        self.link('pydoc' + VERSION, 'bin', 'pydoc3')
+
+    def library(self):
+        self.copy(os.path.join(self.options.builddir, LIBRARY), 'lib', LIBRARY, mode=0o755)
+        self.link(LIBRARY, 'lib', 'libpython3.11.so.1')
+        self.link(LIBRARY, 'lib', 'libpython3.11.so')
+        for name in ('python-3.11', 'python-3.11-embed'):
+            self.write(pkgconfig(self.options, name, self.prefix), 'lib', 'pkgconfig', name + '.pc')
+            self.link(name + '.pc', 'lib', 'pkgconfig', name.replace('-3.11', '3') + '.pc')
+
+    def headers(self):
+        self.copy_tree(self.options.base_include, 'include', PYTHON_DIR)
+        # The base's is a switch over architectures in /usr/include; ours is the real one.
+        multiarch = os.path.join('/usr/include', self.options.multiarch, PYTHON_DIR, 'pyconfig.h')
+        if os.path.exists(multiarch):
+            self.copy(multiarch, 'include', PYTHON_DIR, 'pyconfig.h')
+        self.copy_tree(os.path.join(self.options.srcdir, 'Include'), 'include', PYTHON_DIR)
+
+    def standard_library(self):
+        source = self.options.base_stdlib
+        leave_out = LEFT_OUT | {name for name in os.listdir(source) if name.startswith(('config-', '_sysconfigdata_'))}
+        for name in sorted(set(os.listdir(source)) - leave_out):
+            path = os.path.join(source, name)
+            if not os.path.isdir(path):
+                self.copy(path, 'lib', PYTHON_DIR, name)
+            elif name == 'lib-dynload' or os.path.exists(os.path.join(path, '__init__.py')):
+                # A folder without __init__.py holds only the tests of a package that is not installed.
+                self.copy_tree(path, 'lib', PYTHON_DIR, name)
+        self.copy_tree(os.path.join(self.options.srcdir, 'Lib'), 'lib', PYTHON_DIR)
+        if os.path.exists(LICENCE_OF_BASE):
+            self.copy(LICENCE_OF_BASE, 'lib', PYTHON_DIR, 'LICENSE.txt')
+        self.copy(os.path.join(self.options.srcdir, 'LICENSE'), 'lib', PYTHON_DIR, 'stackless', 'LICENSE.txt')
+        os.makedirs(os.path.join(self.stdlib, 'site-packages'), exist_ok=True)
+
+    def patches(self):
+        for name, pattern, replacement, count in PATCHES:
+            path = os.path.join(self.stdlib, name)
+            if name.startswith('distutils/') and not os.path.exists(path):
+                continue
+            with open(path, encoding='utf-8') as file:
+                text = file.read()
+            text, found = re.subn(pattern, lambda match: replacement, text)
+            if found != count:
+                raise InstallError('the base\'s %s is not as expected: %d places match %r, not %d'
+                                   % (name, found, pattern, count))
+            ast.parse(text, name)
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(text)
+
+    def relocated(self, value):
+        """A variable's value with the places of the base replaced by ours."""
+        value = value.replace(WHEELS, os.path.join(self.prefix, 'lib', PYTHON_DIR, 'ensurepip', '_bundled'))
+        pattern = r'(?<![\w./])/usr(/lib/%s)?(?=[/\s\']|$)' % re.escape(self.options.multiarch)
+        return re.sub(pattern, lambda match: self.prefix + ('/lib' if match.group(1) else ''), value)
+
+    def sysconfig_data(self):
+        """What sysconfig answers: the base's variables with our places."""
+        name = '_sysconfigdata__%s' % self.options.multiarch
+        scope = {}
+        with open(os.path.join(self.options.base_stdlib, name + '.py'), encoding='utf-8') as file:
+            exec(file.read(), scope)
+        variables = scope['build_time_vars']
+        for key in PLACES & set(variables):
+            variables[key] = self.relocated(variables[key])
+        text = '# The variables of this build, for sysconfig.\nbuild_time_vars = ' + pprint.pformat(variables) + '\n'
+        self.write(text, 'lib', PYTHON_DIR, name + '.py')
+        self.link(name + '.py', 'lib', PYTHON_DIR, '_sysconfigdata__linux_%s.py' % self.options.multiarch)
+
+    def config_folder(self):
+        """The folder with the Makefile that sysconfig and some build tools read."""
+        source = self.options.base_libpl
+        folder = os.path.basename(source)
+        for name in sorted(os.listdir(source)):
+            if not name.startswith('libpython') and name not in ('Makefile', 'python-config.py'):
+                self.copy(os.path.join(source, name), 'lib', PYTHON_DIR, folder, name)
+        with open(os.path.join(source, 'Makefile'), encoding='utf-8') as file:
+            text = file.read()
+        text = re.sub(r'(?m)^(%s)=.*$' % '|'.join(sorted(PLACES)), lambda match: self.relocated(match.group()), text)
+        self.write(text, 'lib', PYTHON_DIR, folder, 'Makefile')
+        self.link('../../' + LIBRARY, 'lib', PYTHON_DIR, folder, 'libpython3.11.so')
+
+    def wheels(self):
+        """Copy the wheels that ensurepip installs; false when the package with them is missing."""
+        names = sorted(os.listdir(WHEELS)) if os.path.isdir(WHEELS) else []
+        names = [name for name in names if name.startswith(('pip-', 'setuptools-')) and name.endswith('.whl')]
+        for name in names:
+            self.copy(os.path.join(WHEELS, name), 'lib', PYTHON_DIR, 'ensurepip', '_bundled', name)
+        return len(names) >= 2
+
+    # --- What the new interpreter does itself ---
+
+    def run(self, *arguments):
+        """Run the interpreter of the tree."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(('PYTHON', 'PIP_'))}
+        environment['PIP_ROOT_USER_ACTION'] = 'ignore'
+        python = os.path.join(self.root, 'bin', PYTHON_DIR)
+        if subprocess.run([python, '-E', '-s', *arguments], env=environment).returncode:
+            raise InstallError('%s %s failed' % (python, ' '.join(arguments[:2])))
+
+    def compile(self):
+        arguments = ['-m', 'compileall', '-q', '-j0', '-x', r'/(test|tests)/']
+        if self.options.destdir:
+            arguments += ['-s', os.path.abspath(self.options.destdir), '-p', '/']
+        self.run(*arguments, self.stdlib)
+
+    def pip(self):
+        """Install pip and setuptools from the bundled wheels, with scripts that name the final prefix."""
+        before = set(self.everything())
+        self.run('-m', 'ensurepip', '--upgrade', '--default-pip')
+        added = set(self.everything()) - before
+        self.files += sorted(added)
+        for name in sorted(added):
+            path = os.path.join(self.root, name)
+            if self.root != self.prefix and os.path.dirname(name) == 'bin':
+                with open(path, encoding='utf-8') as file:
+                    text = file.read()
+                with open(path, 'w', encoding='utf-8') as file:
+                    file.write(text.replace('#!' + self.root, '#!' + self.prefix, 1))
+
+    def everything(self):
+        """The paths of all files in bin/ and site-packages, relative to the root of the tree."""
+        for top in (os.path.join(self.root, 'bin'), os.path.join(self.stdlib, 'site-packages')):
+            for folder, _, names in os.walk(top):
+                if os.path.basename(folder) != '__pycache__':
+                    yield from (os.path.relpath(os.path.join(folder, name), self.root) for name in names)
+
+    # --- The whole ---
+
+    def install(self):
+        self.programs()
+        self.library()
+        self.headers()
+        self.standard_library()
+        self.sysconfig_data()
+        self.config_folder()
+        has_wheels = self.wheels()
+        self.patches()
+        self.compile()
+        if has_wheels:
+            self.pip()
+        else:
+            print('install: without pip: the Debian packages python3-pip-whl and python3-setuptools-whl are missing')
+        self.write('\n'.join(sorted(set(self.files))) + '\n', 'lib', PYTHON_DIR, RECORD)
+        print('install: %d files in %s' % (len(set(self.files)), self.root))
+
+    def uninstall(self):
+        """Remove what was installed, caches included; what others put into the tree stays."""
+        record = os.path.join(self.stdlib, RECORD)
+        if not os.path.exists(record):
+            raise InstallError('there is no %s: nothing is installed in %s' % (record, self.root))
+        with open(record, encoding='utf-8') as file:
+            names = file.read().split('\n')[:-1] + [os.path.relpath(record, self.root)]
+        folders = set()
+        for name in names:
+            path = os.path.join(self.root, name)
+            if os.path.lexists(path):
+                os.unlink(path)
+            stem = os.path.splitext(os.path.basename(path))[0]
+            cache = os.path.join(os.path.dirname(path), '__pycache__')
+            if path.endswith('.py') and os.path.isdir(cache):
+                for entry in os.listdir(cache):
+                    if entry.startswith(stem + '.cpython-'):
+                        os.unlink(os.path.join(cache, entry))
+                folders.add(cache)
+            folder = os.path.dirname(path)
+            while folder.startswith(self.root):
+                folders.add(folder)
+                folder = os.path.dirname(folder)
+        for folder in sorted(folders | {os.path.join(self.stdlib, 'site-packages')}, key=len, reverse=True):
+            if os.path.isdir(folder) and not os.listdir(folder):
+                os.rmdir(folder)
+        print('uninstall: %d files removed from %s' % (len(names), self.root))
+
+
+# --- python3.11-config and the pkg-config files: for a prefix, or for the build folder when there is none ---------------
+
+def places(options, prefix):
+    """(prefix, flags for the headers, flags for the library)."""
+    if prefix:
+        return prefix, '-I%s/include/%s' % (prefix, PYTHON_DIR), '-L%s/lib' % prefix
+    build, source = os.path.abspath(options.builddir), os.path.abspath(options.srcdir)
+    includes = '-I%s/Include -I%s' % (source, options.base_include)
+    return build, includes, '-L%s -Wl,-rpath,%s' % (build, build)
+
+
+def config_script(options, prefix=None):
+    """The text of python3.11-config."""
+    prefix, includes, libs = places(options, prefix)
+    var = sysconfig.get_config_var
+    libpl = options.base_libpl
+    if prefix != os.path.abspath(options.builddir):
+        libpl = os.path.join(prefix, 'lib', PYTHON_DIR, os.path.basename(libpl))
+    values = {
+        'PREFIX': shlex.quote(prefix),
+        'INCLUDES': includes,
+        'CFLAGS': ' '.join('{} {} {}'.format(var('BASECFLAGS'), var('CONFIGURE_CFLAGS'), var('OPT')).split()),
+        'LIBS': ' '.join('{} {}'.format(var('LIBS'), var('SYSLIBS')).split()),
+        'LDFLAGS': '{} {}'.format(libs, options.link_flags).strip(),
+        'EXT_SUFFIX': var('EXT_SUFFIX'),
+        'CONFIGDIR': libpl,
+    }
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'python-config.in'), encoding='utf-8') as file:
+        return re.sub('@([A-Z_]+)@', lambda match: values[match.group(1)], file.read())
+
+
+def pkgconfig(options, name, prefix=None):
+    """The text of a pkg-config file: for extensions, or for programs that embed."""
+    prefix, includes, libs = places(options, prefix)
+    embed = name.endswith('-embed')
+    return '\n'.join([
+        'prefix=' + prefix,
+        '',
+        'Name: Stackless Python',
+        'Description: ' + ('Embed Stackless Python into an application' if embed else 'Build a C extension for Stackless Python'),
+        'Version: ' + VERSION,
+        'Libs:' + (' %s -lpython3.11' % libs if embed else ''),
+        'Libs.private: ' + ' '.join(sysconfig.get_config_var('LIBS').split()),
+        'Cflags: ' + includes.replace(prefix, '${prefix}'),
+        '',
+    ])
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ('srcdir', 'builddir', 'base-stdlib', 'base-include', 'base-libpl', 'multiarch'):
+        parser.add_argument('--' + name, required=True)
+    parser.add_argument('--link-flags', default='')
+    commands = parser.add_subparsers(dest='command', required=True)
+    for name in ('install', 'uninstall'):
+        command = commands.add_parser(name)
+        command.add_argument('--prefix', required=True)
+        command.add_argument('--destdir', default='')
+    for name in ('write-config', 'write-pc'):
+        commands.add_parser(name).add_argument('--output', required=True)
+    options = parser.parse_args(argv)
+    try:
+        if options.command == 'install':
+            Installer(options).install()
+        elif options.command == 'uninstall':
+            Installer(options).uninstall()
+        else:
+            if options.command == 'write-config':
+                text = config_script(options)
+            else:
+                text = pkgconfig(options, os.path.splitext(os.path.basename(options.output))[0])
+            with open(options.output, 'w', encoding='utf-8') as file:
+                file.write(text)
+            os.chmod(options.output, 0o755 if options.command == 'write-config' else 0o644)
+    except (InstallError, OSError) as error:
+        print('install: %s' % error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
