@@ -1,7 +1,7 @@
 /* Where the standard library is: what the base computes, seen from our own tree.
  *
  * The base works out sys.prefix and sys.path in a frozen script that knows the prefix it was compiled with
- * ("/usr") and nothing of us.  Two of its member's references come here instead:
+ * and nothing of us.  Two of its member's references come here instead:
  *
  *   Py_DecodeLocale     turns the compiled-in strings into values for the script.  Its prefix, the fallback when
  *                       no standard library stands above the program (an embedder), becomes ours if this
@@ -9,6 +9,10 @@
  *   _PyConfig_FromDict  takes the script's results over.  In the build folder, known by a landmark file that
  *                       configure writes, the Lib/ of the source tree is added to the module search path, so
  *                       that the build's python, its virtual environments and embedders find our packages.
+ *                       With a standard library other than the base's, the base's frozen site module, which
+ *                       knows the system's dist-packages, gives way to the one that the installed tree has.
+ *
+ * SLP_BASE_PREFIX and SLP_BASE_STDLIB, the base's own places, come from configure.
  */
 #include "slp_base.h"
 
@@ -74,7 +78,7 @@ slp_decode_compiled_path(const char *text, size_t *length)
 {
     char prefix[PATH_MAX];
     Dl_info info;
-    if (strcmp(text, "/usr") == 0 && dladdr(text, &info) && find_installed_prefix(prefix)) {
+    if (strcmp(text, SLP_BASE_PREFIX) == 0 && dladdr(text, &info) && find_installed_prefix(prefix)) {
         text = prefix;
     }
     return Py_DecodeLocale(text, length);
@@ -124,10 +128,30 @@ find_source_lib(PyObject *results)
     return read_landmark(folder);
 }
 
-/* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder. */
+/* Let the frozen site be the installed tree's, unless the embedder has frozen modules of his own.
+ *
+ * The base looks at this table before its own. */
+static void
+use_installed_site(void)
+{
+    static struct _frozen table[2];
+    table[0].name = "site";
+    table[0].code = slp_frozen_site;
+    table[0].size = (int)slp_frozen_site_size;
+    if (PyImport_FrozenModules == NULL) {
+        PyImport_FrozenModules = table;
+    }
+}
+
+/* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder, and with the
+ * site module of the standard library that was found. */
 int
 slp_config_from_results(PyConfig *config, PyObject *results)
 {
+    PyObject *stdlib = PyDict_GetItemString(results, "stdlib_dir");
+    if (stdlib != NULL && PyUnicode_Check(stdlib) && !_PyUnicode_EqualToASCIIString(stdlib, SLP_BASE_STDLIB)) {
+        use_installed_site();
+    }
     // A search path that the embedder has set himself, or that was computed before, stays as it is.
     PyObject *paths = PyDict_GetItemString(results, "module_search_paths");
     if (!config->module_search_paths_set && paths != NULL && PyList_Check(paths)) {

@@ -7,4 +7,8 @@
 wchar_t *slp_decode_compiled_path(const char *text, size_t *length);
 int slp_config_from_results(PyConfig *config, PyObject *results);
 
+/* The site module of an installed tree, marshalled; made at build time (gen/frozen_site.c). */
+extern const unsigned char slp_frozen_site[];
+extern const size_t slp_frozen_site_size;
+
 #endif

@@ -40,6 +40,7 @@ def locate():
         'BASE_PYTHON_O': os.path.join(folder, 'python.o'),
         'BASE_SHARED_LIBRARY': os.path.join(var('LIBDIR'), var('INSTSONAME')),
         'BASE_INCLUDE': include,
+        'BASE_PREFIX': var('prefix'),
         'BASE_STDLIB': sysconfig.get_path('stdlib'),
         'BASE_LIBPL': folder,
         'BASE_MULTIARCH': var('MULTIARCH') or '',

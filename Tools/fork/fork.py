@@ -20,8 +20,9 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 MANIFEST = os.path.join(HERE, 'manifest')
 KINDS = ('replace', 'redirect', 'drop')
-PUBLIC_PREFIXES = ('PyStackless_', 'PyTasklet_', 'PyChannel_')
 OUR_MODULES = ('_stackless',)
+# What we may export: our API, and as the base does, the built-in modules' init functions.
+PUBLIC_PREFIXES = ('PyStackless_', 'PyTasklet_', 'PyChannel_') + tuple('PyInit_' + name for name in OUR_MODULES)
 
 # Symbols that the linker and the C start-up files put into any executable.
 LINKER_SYMBOLS = {'_IO_stdin_used', '__bss_start', '__data_start', '_edata', '_end', '_start', 'data_start',

@@ -4,6 +4,7 @@
     install.py ... uninstall --prefix P --destdir D
     install.py ... write-config --output FILE          python3.11-config
     install.py ... write-pc --output FILE              python-3.11.pc or python-3.11-embed.pc
+    install.py ... freeze-site --output FILE.c         the installed tree's site module, to be linked in
 
 The standard library is copied from the base's packages.  Debian adapts a few of its files to the system's Python
 (dist-packages, no ensurepip); in the copy these places are put right, each by one of PATCHES below, which must
@@ -12,6 +13,7 @@ match exactly as often as it says, or the installation stops.
 
 import argparse
 import ast
+import marshal
 import os
 import pprint
 import re
@@ -62,6 +64,20 @@ class InstallError(Exception):
     """The tree cannot be installed; the text says why."""
 
 
+def patched(path, name):
+    """The text of one file of the base's standard library as it is in our tree."""
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    for target, pattern, replacement, count in PATCHES:
+        if target == name:
+            text, found = re.subn(pattern, lambda match: replacement, text)
+            if found != count:
+                raise InstallError('the base\'s %s is not as expected: %d places match %r, not %d'
+                                   % (name, found, pattern, count))
+    ast.parse(text, name)
+    return text
+
+
 class Installer:
     """One installation: where things come from, where they go, and which files were written."""
 
@@ -101,8 +117,8 @@ class Installer:
         os.chmod(path, mode)
 
     def copy_tree(self, source, *parts, leave_out=frozenset()):
-        """Copy the files below `source`, following links, without caches and the names in leave_out."""
-        for folder, folders, names in os.walk(source, followlinks=True):
+        """Copy the files below `source`, without caches, linked folders and the names in leave_out."""
+        for folder, folders, names in os.walk(source):
             folders[:] = sorted(set(folders) - {'__pycache__'} - leave_out)
             below = os.path.relpath(folder, source)
             for name in sorted(set(names) - leave_out):
@@ -152,19 +168,13 @@ class Installer:
         os.makedirs(os.path.join(self.stdlib, 'site-packages'), exist_ok=True)
 
     def patches(self):
-        for name, pattern, replacement, count in PATCHES:
+        for name in sorted({patch[0] for patch in PATCHES}):
             path = os.path.join(self.stdlib, name)
-            if name.startswith('distutils/') and not os.path.exists(path):
-                continue
-            with open(path, encoding='utf-8') as file:
-                text = file.read()
-            text, found = re.subn(pattern, lambda match: replacement, text)
-            if found != count:
-                raise InstallError('the base\'s %s is not as expected: %d places match %r, not %d'
-                                   % (name, found, pattern, count))
-            ast.parse(text, name)
-            with open(path, 'w', encoding='utf-8') as file:
-                file.write(text)
+            # distutils is a package of its own.
+            if os.path.exists(path) or not name.startswith('distutils/'):
+                text = patched(path, name)
+                with open(path, 'w', encoding='utf-8') as file:
+                    file.write(text)
 
     def relocated(self, value):
         """A variable's value with the places of the base replaced by ours."""
@@ -211,7 +221,6 @@ class Installer:
     def run(self, *arguments):
         """Run the interpreter of the tree."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(('PYTHON', 'PIP_'))}
-        environment['PIP_ROOT_USER_ACTION'] = 'ignore'
         python = os.path.join(self.root, 'bin', PYTHON_DIR)
         if subprocess.run([python, '-E', '-s', *arguments], env=environment).returncode:
             raise InstallError('%s %s failed' % (python, ' '.join(arguments[:2])))
@@ -291,6 +300,17 @@ class Installer:
         print('uninstall: %d files removed from %s' % (len(names), self.root))
 
 
+def frozen_site(options):
+    """C source with the marshalled code of our site module, which the interpreter imports instead of site.py."""
+    text = patched(os.path.join(options.base_stdlib, 'site.py'), 'site.py')
+    data = marshal.dumps(compile(text, '<frozen site>', 'exec', dont_inherit=True, optimize=0))
+    lines = [', '.join(map(str, data[at:at + 24])) for at in range(0, len(data), 24)]
+    return ('/* The site module of an installed tree, from the base\'s site.py.  Made at build time. */\n'
+            '#include <stddef.h>\n#include "slp_paths.h"\n\n'
+            'const unsigned char slp_frozen_site[] = {\n    %s\n};\n'
+            'const size_t slp_frozen_site_size = sizeof(slp_frozen_site);\n' % ',\n    '.join(lines))
+
+
 # --- python3.11-config and the pkg-config files: for a prefix, or for the build folder when there is none ---------------
 
 def places(options, prefix):
@@ -349,7 +369,7 @@ def main(argv):
         command = commands.add_parser(name)
         command.add_argument('--prefix', required=True)
         command.add_argument('--destdir', default='')
-    for name in ('write-config', 'write-pc'):
+    for name in ('write-config', 'write-pc', 'freeze-site'):
         commands.add_parser(name).add_argument('--output', required=True)
     options = parser.parse_args(argv)
     try:
@@ -360,6 +380,8 @@ def main(argv):
         else:
             if options.command == 'write-config':
                 text = config_script(options)
+            elif options.command == 'freeze-site':
+                text = frozen_site(options)
             else:
                 text = pkgconfig(options, os.path.splitext(os.path.basename(options.output))[0])
             with open(options.output, 'w', encoding='utf-8') as file:
