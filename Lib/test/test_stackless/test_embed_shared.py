@@ -1,0 +1,208 @@
+"""A C program that embeds libpython3.11.so of the build: extensions, tasklets, threads, interpreter life
+cycles."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import textwrap
+import unittest
+
+from . import interpreters
+from .extension_samples import SAMPLES
+
+LIBRARY = interpreters.BUILDDIR and os.path.join(interpreters.BUILDDIR, 'libpython3.11.so')
+
+# What all sources begin with: the tests' folder, and where the interpreter's code comes from.
+PREAMBLE = f'''
+import faulthandler, sys
+faulthandler.enable()
+sys.path.insert(0, {interpreters.TESTS!r})
+'''
+
+
+@unittest.skipUnless(LIBRARY and os.path.exists(LIBRARY), 'no build folder with a shared library')
+class Embedding(unittest.TestCase):
+    """The embedder, compiled once, in each of its modes."""
+
+    @classmethod
+    def setUpClass(cls):
+        compiler = (sysconfig.get_config_var('CC') or 'cc').split()
+        if shutil.which(compiler[0]) is None:
+            compiler = ['cc']
+        cls.folder = tempfile.mkdtemp(prefix='embed')
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.program = os.path.join(cls.folder, 'embedder')
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'embedder.c')
+        folders = {sysconfig.get_path('include'), sysconfig.get_path('platinclude')}
+        command = [*compiler, '-O1', '-g', '-Wall', *(f'-I{folder}' for folder in sorted(folders)), source,
+                   '-o', cls.program,
+                   f'-L{interpreters.BUILDDIR}', '-lpython3.11', f'-Wl,-rpath,{interpreters.BUILDDIR}',
+                   '-lpthread']
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise AssertionError(f'{" ".join(command)}\n{done.stderr}')
+
+    def embed(self, mode, source, **env):
+        """Run the source in the embedder, which must succeed; return what it printed."""
+        done = interpreters.run(self.program, mode, sys.executable, PREAMBLE + textwrap.dedent(source), **env)
+        self.assertEqual(done.returncode, 0, f'exit status {done.returncode}\n{done.stdout}\n{done.stderr}')
+        self.assertEqual(done.stderr, '')
+        return done.stdout
+
+    def test_it_is_our_library(self):
+        self.embed('once', f'''
+            import os
+            assert 'Stackless 3.11' in sys.version, sys.version
+            with open('/proc/self/maps') as maps:
+                libraries = {{line.split()[-1] for line in maps if 'libpython' in line}}
+            assert libraries == {{os.path.realpath({LIBRARY!r})}}, libraries
+        ''')
+
+    def test_plain_initialize(self):
+        """Py_Initialize without any configuration finds a library and runs tasklets."""
+        printed = self.embed('plain', '''
+            import json, _stackless
+            _stackless.tasklet(lambda: print(json.dumps([1])))()
+            _stackless.run()
+        ''', PATH='/usr/bin:/bin')
+        self.assertEqual(printed, '[1]\n')
+
+    def test_configuration(self):
+        """The embedded interpreter has the paths of the python it is told to be."""
+        printed = self.embed('once', 'print(sys.prefix, sys.executable, sys.implementation.cache_tag)')
+        self.assertEqual(printed.split(), [sys.prefix, sys.executable, sys.implementation.cache_tag])
+
+    def test_tasklets(self):
+        printed = self.embed('once', '''
+            import stackless
+            channel = stackless.channel()
+
+            def produce():
+                for n in range(1000):
+                    channel.send(n)
+
+            def consume():
+                print(sum(channel.receive() for _ in range(1000)))
+
+            stackless.tasklet(consume)()
+            stackless.tasklet(produce)()
+            stackless.run()
+        ''')
+        self.assertEqual(printed, '499500\n')
+
+    def test_cycles(self):
+        """Ten lives, each with finished, runnable and blocked tasklets left at its end."""
+        printed = self.embed('cycles', '''
+            import stackless
+            channel = stackless.channel()
+            finished = []
+
+            def work(n):
+                stackless.schedule()
+                finished.append(n)
+
+            for n in range(100):
+                stackless.tasklet(work)(n)
+                stackless.tasklet(channel.receive)()
+            stackless.run()
+            left = [stackless.tasklet(work)(n) for n in range(10)]
+            stackless.schedule()
+            never = stackless.tasklet(work)
+            print(len(finished), channel.balance)
+        ''')
+        self.assertEqual(printed, '100 -100\n' * 10)
+
+    def test_cycles_with_library_extensions(self):
+        """The extensions of the standard library in ten lives of the interpreter."""
+        printed = self.embed('cycles', '''
+            from test_stackless.extension_samples import SAMPLES
+            for name in 'ssl', 'sqlite3', 'ctypes':
+                SAMPLES[name]()
+            print('done')
+        ''')
+        self.assertEqual(printed, 'done\n' * 10)
+
+    def test_foreign_threads(self):
+        """Threads made by the embedder run tasklets of their own."""
+        printed = self.embed('threads', '''
+            def life():
+                import stackless
+                seen = []
+
+                def work(n):
+                    stackless.schedule()
+                    seen.append(n)
+
+                for n in range(10):
+                    stackless.tasklet(work)(n)
+                stackless.run()
+                assert seen == list(range(10)), seen
+                print('done')
+            life()
+        ''')
+        self.assertEqual(printed, 'done\n' * 3)
+
+    def test_subinterpreters(self):
+        printed = self.embed('subinterpreters', '''
+            import stackless
+            seen = []
+            for n in range(10):
+                stackless.tasklet(seen.append)(n)
+            blocked = stackless.tasklet(stackless.channel().receive)()
+            stackless.run()
+            assert seen == list(range(10)), seen
+            print('done')
+        ''')
+        self.assertEqual(printed, 'done\n' * 4)
+
+    def test_all_extensions_together(self):
+        """All of them in one process, alone and in tasklets that take turns."""
+        printed = self.embed('once', '''
+            import stackless
+            from test_stackless.extension_samples import SAMPLES
+            for name, use in SAMPLES.items():
+                use()
+                print(name)
+
+            def work(use):
+                stackless.schedule()
+                use()
+
+            for use in SAMPLES.values():
+                stackless.tasklet(work)(use)
+            stackless.run()
+            print('done')
+        ''')
+        self.assertEqual(printed.split(), [*SAMPLES, 'done'])
+
+    def test_flags_of_python_config(self):
+        """python3.11-config --embed names the library and the folder of the headers."""
+        script = os.path.join(interpreters.BUILDDIR, 'python3.11-config')
+        if not os.path.exists(script):
+            self.skipTest('the build has no python3.11-config')
+        done = interpreters.run('sh', script, '--embed', '--libs', '--includes')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('-lpython3.11', done.stdout)
+        self.assertIn('-I', done.stdout)
+
+
+def add_tests():
+    """One test method for each extension in the embedder."""
+    for name in SAMPLES:
+        def test(self, name=name):
+            self.assertEqual(self.embed('once', f'''
+                from test_stackless.extension_samples import SAMPLES
+                SAMPLES[{name!r}]()
+                print('done')
+            '''), 'done\n')
+        test.__doc__ = f'{name} in the embedder.'
+        setattr(Embedding, f'test_{name}', test)
+
+
+add_tests()
+
+if __name__ == '__main__':
+    unittest.main()
