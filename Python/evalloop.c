@@ -38,9 +38,10 @@
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 
+/* The registers are wider than they need be, so that no instruction has to extend them. */
 #define FETCH()                                                                                    \
     do {                                                                                           \
-        const _Py_CODEUNIT word = *next++;                                                         \
+        const unsigned int word = *next++;                                                         \
         opcode = _Py_OPCODE(word);                                                                 \
         oparg = _Py_OPARG(word);                                                                   \
     } while (0)
@@ -213,8 +214,8 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
     PyObject **consts;
     PyObject *kwnames = NULL;
     PyObject *returned_value;   /* from RETURN_VALUE to generator_returned */
-    int opcode;
-    int oparg;
+    unsigned int opcode;
+    Py_ssize_t oparg;
     _Py_atomic_int *const eval_breaker = &tstate->interp->ceval.eval_breaker;
 
     _PyCFrame cframe;
@@ -285,6 +286,7 @@ run_untraced:
 #endif
 
 unknown_instruction:
+    opcode = _Py_OPCODE(next[-1]);
     frame->prev_instr = next - 1;
     _PyErr_Format(tstate, PyExc_SystemError, "unknown opcode %d at offset %zd in %U", opcode,
                   (next - 1 - CODE_START()) * sizeof(_Py_CODEUNIT), frame->f_code->co_qualname);
@@ -302,12 +304,13 @@ miss:
 
 trace_instruction:
     /* Tracing is on, or was until just now: report, then run the generic form. */
+    opcode = _Py_OPCODE(next[-1]);
     if (!cframe.use_tracing) {
         TRACING_OFF();
         RUN_UNTRACED(opcode);
     }
-    opcode = _PyOpcode_Deopt[opcode];
     if (!slp_is_shim(frame)) {
+        opcode = _PyOpcode_Deopt[opcode];
         int index = (int)(next - 1 - CODE_START());
         if (index >= frame->f_code->_co_firsttraceable) {
             int traced_before = _PyInterpreterFrame_LASTI(frame);
@@ -319,11 +322,12 @@ trace_instruction:
                 }
             }
             else if (tstate->c_tracefunc != NULL && !tstate->tracing) {
-                if (slp_trace_instruction(tstate, frame, traced_before) < 0) {
-                    ERROR();
+                int failed = slp_trace_instruction(tstate, frame, traced_before);
+                /* The trace function may have jumped, which drops values from the stack. */
+                sp = frame->localsplus + frame->stacktop;
+                if (failed) {
+                    goto resumed_raising;
                 }
-                /* The trace function may have jumped. */
-                LOAD_FRAME();
                 next = frame->prev_instr;
                 FETCH();
                 opcode = _PyOpcode_Deopt[opcode];
@@ -332,9 +336,6 @@ trace_instruction:
                 frame->stacktop = -1;
             }
         }
-    }
-    else {
-        opcode = _Py_OPCODE(next[-1]);
     }
     RUN_UNTRACED(opcode);
 

@@ -224,14 +224,17 @@ LEAF(COMPARE_OP_ADAPTIVE)
         NEXT();                                                                                    \
     } while (0)
 
-/* Bits of the cached mask: 1 jump when less, 2 when equal, 4 when greater. */
+/* Bits of the cached mask: 1 jump when less, 2 when equal, 4 when greater; eight times that where the
+ * jump goes backward. */
+#define JUMP_MASK(cache) ((cache)->mask | (cache)->mask >> 3)
+
 LEAF(COMPARE_OP_INT_JUMP)
 {
     PyObject *left = sp[-2];
     PyObject *right = sp[-1];
     GUARD(PyLong_CheckExact(left) && PyLong_CheckExact(right));
     GUARD(is_single_digit(left) && is_single_digit(right));
-    int mask = ((_PyCompareOpCache *)next)->mask;
+    int mask = JUMP_MASK((_PyCompareOpCache *)next);
     long a = single_digit_value(left);
     long b = single_digit_value(right);
     sp -= 2;
@@ -249,7 +252,7 @@ LEAF(COMPARE_OP_FLOAT_JUMP)
     double a = PyFloat_AS_DOUBLE(left);
     double b = PyFloat_AS_DOUBLE(right);
     GUARD(!isunordered(a, b));
-    int mask = ((_PyCompareOpCache *)next)->mask;
+    int mask = JUMP_MASK((_PyCompareOpCache *)next);
     sp -= 2;
     Py_DECREF(left);
     Py_DECREF(right);
@@ -257,7 +260,7 @@ LEAF(COMPARE_OP_FLOAT_JUMP)
     COMPARE_AND_JUMP(jump);
 }
 
-/* Only == and !=; the mask says whether to jump on equal (0) or unequal (1) strings. */
+/* Only == and !=, so that less and greater have the same bit. */
 LEAF(COMPARE_OP_STR_JUMP)
 {
     PyObject *left = sp[-2];
@@ -267,12 +270,15 @@ LEAF(COMPARE_OP_STR_JUMP)
     if (equal < 0) {
         ERROR();
     }
-    int inverted = ((_PyCompareOpCache *)next)->mask;
+    int mask = JUMP_MASK((_PyCompareOpCache *)next);
     sp -= 2;
     Py_DECREF(left);
     Py_DECREF(right);
-    COMPARE_AND_JUMP(equal ^ inverted);
+    COMPARE_AND_JUMP((mask & (equal ? 2 : 1)) != 0);
 }
+
+#undef JUMP_MASK
+#undef COMPARE_AND_JUMP
 
 LEAF(IS_OP)
 {

@@ -21,7 +21,7 @@ LEAF(KW_NAMES)
 
 /* The call's shape: how many arguments counting self, and the callable below them. */
 #define CALL_SHAPE(total, callable)                                                                \
-    const int total = oparg + (sp[-(oparg + 2)] != NULL);                                          \
+    const Py_ssize_t total = oparg + (sp[-(oparg + 2)] != NULL);                                          \
     PyObject *const callable = sp[-(total + 1)]
 
 /* Replace the call's n + 2 slots, all still owned, by `result`; NULL: an exception is set. */
@@ -193,10 +193,10 @@ LEAF(CALL_PY_EXACT_ARGS)
     }
     slp_frame_init(callee, func, NULL, code);
     sp -= total;
-    for (int i = 0; i < total; i++) {
+    for (Py_ssize_t i = 0; i < total; i++) {
         callee->localsplus[i] = sp[i];
     }
-    for (int i = total; i < code->co_nlocalsplus; i++) {
+    for (Py_ssize_t i = total; i < code->co_nlocalsplus; i++) {
         callee->localsplus[i] = NULL;
     }
     sp -= 2 - (total - oparg);
@@ -225,10 +225,10 @@ LEAF(CALL_PY_WITH_DEFAULTS)
     }
     slp_frame_init(callee, func, NULL, code);
     sp -= total;
-    for (int i = 0; i < total; i++) {
+    for (Py_ssize_t i = 0; i < total; i++) {
         callee->localsplus[i] = sp[i];
     }
-    for (int i = total; i < code->co_argcount; i++) {
+    for (Py_ssize_t i = total; i < code->co_argcount; i++) {
         callee->localsplus[i] = Py_NewRef(PyTuple_GET_ITEM(func->func_defaults, i - min_args));
     }
     for (int i = code->co_argcount; i < code->co_nlocalsplus; i++) {

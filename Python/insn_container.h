@@ -18,7 +18,7 @@ INSTRUCTION(BUILD_LIST)
         ERROR();
     }
     sp -= oparg;
-    for (int i = 0; i < oparg; i++) {
+    for (Py_ssize_t i = 0; i < oparg; i++) {
         PyList_SET_ITEM(list, i, sp[i]);
     }
     *sp++ = list;
@@ -32,7 +32,7 @@ INSTRUCTION(BUILD_SET)
         ERROR();
     }
     int failed = 0;
-    for (int i = oparg; i > 0; i--) {
+    for (Py_ssize_t i = oparg; i > 0; i--) {
         PyObject *item = sp[-i];
         if (!failed) {
             failed = PySet_Add(set, item);

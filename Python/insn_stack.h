@@ -165,7 +165,7 @@ LEAF(COPY_FREE_VARS)
     PyObject *closure = frame->f_func->func_closure;
     PyObject **free_vars = &LOCAL(code->co_nlocals + code->co_nplaincellvars);
     assert(oparg == code->co_nfreevars);
-    for (int i = 0; i < oparg; i++) {
+    for (Py_ssize_t i = 0; i < oparg; i++) {
         free_vars[i] = Py_NewRef(PyTuple_GET_ITEM(closure, i));
     }
     NEXT();

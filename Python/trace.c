@@ -262,19 +262,15 @@ report_c_event(PyThreadState *tstate, int what, PyObject *target)
     return frame == NULL ? 0 : report_to_profiler(tstate, frame, what, target);
 }
 
-/* c_return of a function that asked for a switch.  The switch is decided and cannot be taken back, so the
- * mail to the loop is kept out of the profiler's reach, and what it raises goes to
- * sys.unraisablehook. */
+/* c_return of a function that asked for a switch.  The switch is decided and cannot be taken back (what
+ * the profiler calls finds it under way and is refused one of its own), so what the profiler
+ * raises goes to sys.unraisablehook. */
 static void
 report_switch(PyThreadState *tstate, PyObject *target)
 {
-    slp_thread *th = slp_thread_peek(tstate);
-    struct PyTaskletObject *next = th->next;
-    th->next = NULL;
     if (report_c_event(tstate, PyTrace_C_RETURN, target) < 0) {
         PyErr_WriteUnraisable(target);
     }
-    th->next = next;
 }
 
 /* c_return or c_exception for the `result` (stolen) of a call.  The result to go on with. */

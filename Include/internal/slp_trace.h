@@ -10,7 +10,7 @@
 
 #include "slp_base.h"
 
-/* The `call` event of a frame that is entered or resumed (not by throw).  -1 with an exception. */
+/* The `call` event of a frame that is entered or resumed, also by throw().  -1 with an exception. */
 int slp_trace_call(PyThreadState *tstate, _PyInterpreterFrame *frame);
 
 /* The `return` event of a frame that returns or yields `value`.  -1 with an exception (the caller
@@ -30,8 +30,8 @@ void slp_trace_exception(PyThreadState *tstate, _PyInterpreterFrame *frame);
 int slp_trace_stop_iteration(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *value);
 
 /* Before the instruction at frame->prev_instr (already set to it) runs: `line` and `opcode`
- * events.  `instr_prev` is the code unit index of the instruction that was traced before in this
- * run of the loop, or -1 on arrival in a frame.  The trace function may jump: prev_instr and
+ * events.  `instr_prev` is the code unit index that the frame's prev_instr had before.
+ * The trace function may jump: prev_instr and
  * stacktop may have changed on return.  -1 with an exception. */
 int slp_trace_instruction(PyThreadState *tstate, _PyInterpreterFrame *frame, int instr_prev);
 
