@@ -25,6 +25,11 @@
 extern PyObject slp_unwind_token;
 #define SLP_UNWIND (&slp_unwind_token)
 
+/* A tempval that means the tasklet itself, what schedule() returns by default.  Written so, it makes no
+ * cycle: a paused tasklet that nobody refers to goes at once, not when the collector comes. */
+extern PyObject slp_self_token;
+#define SLP_SELF (&slp_self_token)
+
 /* The loop's offer, taken (and so withdrawn). */
 static inline bool
 slp_take_offer(slp_thread *th)

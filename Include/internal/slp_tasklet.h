@@ -54,8 +54,8 @@ typedef struct PyTaskletObject {
     struct PyTaskletObject *prev;      /*   the chain owns one reference to each member */
     slp_thread *thread;                /* held, never NULL; its tstate is NULL once the thread is gone */
     struct PyChannelObject *channel;   /* strong; the channel it is blocked on, or NULL */
-    PyObject *tempval;                 /* strong; the value (or bomb) delivered when it resumes; the
-                                          callable while it is bound and not alive */
+    PyObject *tempval;                 /* strong; the value (or bomb, or SLP_SELF) delivered when it
+                                          resumes; the callable while it is bound and not alive */
     PyObject *context;                 /* strong or NULL; contextvars context while not current */
     _PyInterpreterFrame *frame;        /* top frame of the suspended chain */
     _PyStackChunk *chunk;              /* the frame stack, while suspended: newest chunk, */

@@ -219,6 +219,10 @@ slp_take_tempval(PyThreadState *tstate, PyTaskletObject *t)
 {
     PyObject *value = t->tempval;
     t->tempval = Py_NewRef(Py_None);
+    if (SLP_UNLIKELY(value == SLP_SELF)) {
+        Py_DECREF(value);
+        return Py_NewRef(t);
+    }
     if (SLP_LIKELY(!slp_bomb_check(value))) {
         return value;
     }

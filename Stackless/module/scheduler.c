@@ -198,13 +198,18 @@ slp_scheduler_run(PyObject *module, PyObject *noargs)
     return slp_switch(th, next);
 }
 
-/* The optional argument of schedule() and schedule_remove(), borrowed; default: the current tasklet.
- * NULL with TypeError. */
+PyObject slp_self_token = {
+    .ob_refcnt = 1,
+    .ob_type = &PyBaseObject_Type,
+};
+
+/* The optional argument of schedule() and schedule_remove(), borrowed, as it goes into tempval.  NULL
+ * with TypeError. */
 static inline PyObject *
-get_retval(slp_thread *th, const char *name, PyObject *const *args, Py_ssize_t nargs)
+get_retval(const char *name, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs == 0)
-        return (PyObject *)th->current;
+        return SLP_SELF;
     if (SLP_LIKELY(nargs == 1))
         return args[0];
     PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
@@ -219,14 +224,14 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
     if (th == NULL)
         return NULL;
     PyTaskletObject *current = th->current;
-    PyObject *retval = get_retval(th, "schedule", args, nargs);
+    PyObject *retval = get_retval("schedule", args, nargs);
     if (retval == NULL)
         return NULL;
 
     slp_settle(current);
     PyTaskletObject *next = current->next;
     if (next == current)
-        return Py_NewRef(retval);
+        return Py_NewRef(retval == SLP_SELF ? (PyObject *)current : retval);
     if (slp_check_switch(th, soft) < 0)
         return NULL;
     slp_set_tempval(current, Py_NewRef(retval));
@@ -241,13 +246,13 @@ slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_
     if (th == NULL)
         return NULL;
     PyTaskletObject *current = th->current;
-    PyObject *retval = get_retval(th, "schedule_remove", args, nargs);
+    PyObject *retval = get_retval("schedule_remove", args, nargs);
     if (retval == NULL)
         return NULL;
 
     slp_settle(current);
     if (current->next == current && waker(th) == current)
-        return Py_NewRef(retval);
+        return Py_NewRef(retval == SLP_SELF ? (PyObject *)current : retval);
     PyTaskletObject *next = slp_scheduler_successor(th, soft);
     if (next == NULL)
         return NULL;

@@ -734,7 +734,8 @@ get_context_id(PyObject *self, void *closure)
 static PyObject *
 get_tempval(PyObject *self, void *closure)
 {
-    return Py_NewRef(TASKLET(self)->tempval);
+    PyObject *value = TASKLET(self)->tempval;
+    return Py_NewRef(value == SLP_SELF ? self : value);
 }
 
 static int
