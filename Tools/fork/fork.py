@@ -285,7 +285,8 @@ def check(options):
     """Run all checks; print what was found; return the exit status."""
     rows = read_manifest(options.manifest)
     checker = Checker()
-    variants = (('static', options.static_archive, options.static_objects, options.executable, options.base_executable),
+    variants = (('static', options.static_archive, options.static_objects,
+                 options.executable, options.base_executable),
                 ('shared', options.pic_archive, options.pic_objects, options.library, options.base_library))
     for label, archive, folder, product, base in variants:
         objects = [os.path.join(folder, name) for name in options.objects.split()]
@@ -296,7 +297,8 @@ def check(options):
         print('check-fork: ' + text)
     for text in checker.faults:
         print('check-fork: FAULT: ' + text)
-    print('check-fork: %s' % ('%d faults' % len(checker.faults) if checker.faults else 'the fork is what the manifest says'))
+    verdict = '%d faults' % len(checker.faults) if checker.faults else 'the fork is what the manifest says'
+    print('check-fork: ' + verdict)
     return 1 if checker.faults else 0
 
 

@@ -13,6 +13,7 @@ match exactly as often as it says, or the installation stops.
 
 import argparse
 import ast
+import glob
 import marshal
 import os
 import pprint
@@ -31,7 +32,7 @@ WHEELS = '/usr/share/python-wheels'
 LICENCE_OF_BASE = '/usr/share/doc/libpython3.11-stdlib/copyright'
 
 # Of the base's library folder, what belongs to the system and not to the standard library.
-LEFT_OUT = {'EXTERNALLY-MANAGED', '_distutils_system_mod.py', 'sitecustomize.py', 'dist-packages', '__pycache__'}
+LEFT_OUT = {'EXTERNALLY-MANAGED', 'sitecustomize.py', 'dist-packages', '__pycache__'}
 
 SITE_PACKAGES = '''\
             for libdir in libdirs:
@@ -39,22 +40,23 @@ SITE_PACKAGES = '''\
                                                  "site-packages"))
 '''
 
+IN_ENVIRONMENT = r'def is_virtual_environment\(\):\n    return .*\n'
+
 # (file, pattern, replacement, how often it matches)
 PATCHES = [
     ('sysconfig.py', r"prefix_scheme = '(posix_local|deb_system)'", "prefix_scheme = 'posix_prefix'", 2),
     ('site.py', r'(?s)            if is_virtual_environment:\n.*?(?=        else:\n)', SITE_PACKAGES, 1),
     ('ensurepip/__init__.py', r'(?m)^ +_ensurepip_is_disabled_in_debian_for_system\(\)\n', '', 1),
-    ('distutils/sysconfig.py', r'(?m)^    is_default_prefix = .*$', '    is_default_prefix = False', 1),
-    ('distutils/command/install.py', r'select_scheme\("unix_local"\)', 'select_scheme("unix_prefix")', 1),
-    ('distutils/command/install.py',
-     r"(?m)^ +if os\.path\.normpath\(self\.prefix\) == '/usr/local':\n.*= '/usr'\n.*= '/usr'\n", '', 1),
+    # Debian's distutils and its setuptools already do in a virtual environment what is right in our tree.
+    ('distutils/sysconfig.py', IN_ENVIRONMENT, 'def is_virtual_environment():\n    return True\n', 1),
+    ('_distutils_system_mod.py', IN_ENVIRONMENT, 'def is_virtual_environment():\n    return True\n', 1),
 ]
 
 # The variables of sysconfig that name places of the installation itself.
 PLACES = {
     'BINDIR', 'BINLIBDEST', 'CONFIG_ARGS', 'CONFINCLUDEDIR', 'CONFINCLUDEPY', 'DESTDIRS', 'DESTLIB', 'DESTSHARED',
     'INCLDIRSTOMAKE', 'INCLUDEDIR', 'INCLUDEPY', 'LIBDEST', 'LIBDIR', 'LIBPC', 'LIBPL', 'MACHDESTLIB', 'MANDIR',
-    'SCRIPTDIR', 'WHEEL_PKG_DIR', 'datarootdir', 'exec_prefix', 'prefix',
+    'SCRIPTDIR', 'datarootdir', 'exec_prefix', 'prefix',
 }
 
 PYDOC = '#!%s\nimport pydoc\n\nif __name__ == "__main__":\n    pydoc.cli()\n'
@@ -116,6 +118,12 @@ class Installer:
             file.write(text)
         os.chmod(path, mode)
 
+    @staticmethod
+    def rewrite(path, text):
+        """Change a file that was copied."""
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+
     def copy_tree(self, source, *parts, leave_out=frozenset()):
         """Copy the files below `source`, without caches, linked folders and the names in leave_out."""
         for folder, folders, names in os.walk(source):
@@ -153,9 +161,10 @@ class Installer:
 
     def standard_library(self):
         source = self.options.base_stdlib
-        leave_out = LEFT_OUT | {name for name in os.listdir(source) if name.startswith(('config-', '_sysconfigdata_'))}
-        for name in sorted(set(os.listdir(source)) - leave_out):
+        for name in sorted(set(os.listdir(source)) - LEFT_OUT):
             path = os.path.join(source, name)
+            if name.startswith(('config-', '_sysconfigdata_')):
+                continue
             if not os.path.isdir(path):
                 self.copy(path, 'lib', PYTHON_DIR, name)
             elif name == 'lib-dynload' or os.path.exists(os.path.join(path, '__init__.py')):
@@ -170,15 +179,11 @@ class Installer:
     def patches(self):
         for name in sorted({patch[0] for patch in PATCHES}):
             path = os.path.join(self.stdlib, name)
-            # distutils is a package of its own.
-            if os.path.exists(path) or not name.startswith('distutils/'):
-                text = patched(path, name)
-                with open(path, 'w', encoding='utf-8') as file:
-                    file.write(text)
+            if os.path.exists(path) or 'distutils' not in name:     # most of distutils is a package of its own
+                self.rewrite(path, patched(path, name))
 
     def relocated(self, value):
         """A variable's value with the places of the base replaced by ours."""
-        value = value.replace(WHEELS, os.path.join(self.prefix, 'lib', PYTHON_DIR, 'ensurepip', '_bundled'))
         pattern = r'(?<![\w./])/usr(/lib/%s)?(?=[/\s\']|$)' % re.escape(self.options.multiarch)
         return re.sub(pattern, lambda match: self.prefix + ('/lib' if match.group(1) else ''), value)
 
@@ -191,6 +196,7 @@ class Installer:
         variables = scope['build_time_vars']
         for key in PLACES & set(variables):
             variables[key] = self.relocated(variables[key])
+        variables['WHEEL_PKG_DIR'] = ''     # ensurepip has its own wheels
         text = '# The variables of this build, for sysconfig.\nbuild_time_vars = ' + pprint.pformat(variables) + '\n'
         self.write(text, 'lib', PYTHON_DIR, name + '.py')
         self.link(name + '.py', 'lib', PYTHON_DIR, '_sysconfigdata__linux_%s.py' % self.options.multiarch)
@@ -209,12 +215,22 @@ class Installer:
         self.link('../../' + LIBRARY, 'lib', PYTHON_DIR, folder, 'libpython3.11.so')
 
     def wheels(self):
-        """Copy the wheels that ensurepip installs; false when the package with them is missing."""
-        names = sorted(os.listdir(WHEELS)) if os.path.isdir(WHEELS) else []
-        names = [name for name in names if name.startswith(('pip-', 'setuptools-')) and name.endswith('.whl')]
-        for name in names:
-            self.copy(os.path.join(WHEELS, name), 'lib', PYTHON_DIR, 'ensurepip', '_bundled', name)
-        return len(names) >= 2
+        """Bundle the wheels that ensurepip installs; false when a package with them is missing."""
+        path = os.path.join(self.stdlib, 'ensurepip', '__init__.py')
+        for project in ('pip', 'setuptools'):
+            found = sorted(glob.glob(os.path.join(WHEELS, project + '-*-py3-none-any.whl')))
+            if not found:
+                return False
+            self.copy(found[-1], 'lib', PYTHON_DIR, 'ensurepip', '_bundled', os.path.basename(found[-1]))
+            version = os.path.basename(found[-1]).split('-')[1]
+            with open(path, encoding='utf-8') as file:
+                text = file.read()
+            text, count = re.subn(r'(?m)^_%s_VERSION = .*$' % project.upper(),
+                                  '_%s_VERSION = "%s"' % (project.upper(), version), text)
+            if count != 1:
+                raise InstallError('the base\'s ensurepip does not say which %s it bundles' % project)
+            self.rewrite(path, text)
+        return True
 
     # --- What the new interpreter does itself ---
 
@@ -226,7 +242,7 @@ class Installer:
             raise InstallError('%s %s failed' % (python, ' '.join(arguments[:2])))
 
     def compile(self):
-        arguments = ['-m', 'compileall', '-q', '-j0', '-x', r'/(test|tests)/']
+        arguments = ['-m', 'compileall', '-q', '-f', '-j0', '-x', r'/(test|tests)/']
         if self.options.destdir:
             arguments += ['-s', os.path.abspath(self.options.destdir), '-p', '/']
         self.run(*arguments, self.stdlib)
@@ -234,7 +250,7 @@ class Installer:
     def pip(self):
         """Install pip and setuptools from the bundled wheels, with scripts that name the final prefix."""
         before = set(self.everything())
-        self.run('-m', 'ensurepip', '--upgrade', '--default-pip')
+        self.run('-B', '-m', 'ensurepip', '--upgrade', '--default-pip')
         added = set(self.everything()) - before
         self.files += sorted(added)
         for name in sorted(added):
@@ -242,8 +258,7 @@ class Installer:
             if self.root != self.prefix and os.path.dirname(name) == 'bin':
                 with open(path, encoding='utf-8') as file:
                     text = file.read()
-                with open(path, 'w', encoding='utf-8') as file:
-                    file.write(text.replace('#!' + self.root, '#!' + self.prefix, 1))
+                self.rewrite(path, text.replace('#!' + self.root, '#!' + self.prefix, 1))
 
     def everything(self):
         """The paths of all files in bin/ and site-packages, relative to the root of the tree."""
@@ -261,13 +276,13 @@ class Installer:
         self.standard_library()
         self.sysconfig_data()
         self.config_folder()
-        has_wheels = self.wheels()
         self.patches()
-        self.compile()
+        has_wheels = self.wheels()
         if has_wheels:
             self.pip()
         else:
             print('install: without pip: the Debian packages python3-pip-whl and python3-setuptools-whl are missing')
+        self.compile()
         self.write('\n'.join(sorted(set(self.files))) + '\n', 'lib', PYTHON_DIR, RECORD)
         print('install: %d files in %s' % (len(set(self.files)), self.root))
 
@@ -311,7 +326,7 @@ def frozen_site(options):
             'const size_t slp_frozen_site_size = sizeof(slp_frozen_site);\n' % ',\n    '.join(lines))
 
 
-# --- python3.11-config and the pkg-config files: for a prefix, or for the build folder when there is none ---------------
+# --- python3.11-config and the pkg-config files: for a prefix, or for the build folder when there is none -----------
 
 def places(options, prefix):
     """(prefix, flags for the headers, flags for the library)."""
@@ -346,11 +361,12 @@ def pkgconfig(options, name, prefix=None):
     """The text of a pkg-config file: for extensions, or for programs that embed."""
     prefix, includes, libs = places(options, prefix)
     embed = name.endswith('-embed')
+    purpose = 'Embed Stackless Python into an application' if embed else 'Build a C extension for Stackless Python'
     return '\n'.join([
         'prefix=' + prefix,
         '',
         'Name: Stackless Python',
-        'Description: ' + ('Embed Stackless Python into an application' if embed else 'Build a C extension for Stackless Python'),
+        'Description: ' + purpose,
         'Version: ' + VERSION,
         'Libs:' + (' %s -lpython3.11' % libs if embed else ''),
         'Libs.private: ' + ' '.join(sysconfig.get_config_var('LIBS').split()),
