@@ -160,7 +160,8 @@ generator_returned:
     PyObject *value = returned_value;
     assert(*(intptr_t *)sp >= 0);
     const int distance = (int)*(intptr_t *)sp;
-    if (SLP_UNLIKELY(tstate->c_tracefunc != NULL) && value != Py_None) {
+    if (SLP_UNLIKELY(tstate->c_tracefunc != NULL)
+        && (value != Py_None || Py_IS_TYPE(sp[-1], &PyCoro_Type))) {
         STORE_STACK();
         if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
             Py_DECREF(value);
