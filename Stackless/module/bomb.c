@@ -73,6 +73,17 @@ bomb_dealloc(PyObject *self)
     Py_TRASHCAN_END
 }
 
+/* Is it an exception that was raised while another one was being handled? */
+static bool
+has_context(PyObject *value)
+{
+    if (!PyExceptionInstance_Check(value))
+        return false;
+    PyObject *context = PyException_GetContext(value);
+    Py_XDECREF(context);
+    return context != NULL;
+}
+
 void
 slp_bomb_explode(PyThreadState *tstate, PyObject *op)
 {
@@ -90,7 +101,17 @@ slp_bomb_explode(PyThreadState *tstate, PyObject *op)
         return;
     }
     PyObject *traceback = bomb->traceback == Py_None ? NULL : bomb->traceback;
-    _PyErr_Restore(tstate, Py_NewRef(type), Py_NewRef(value), Py_XNewRef(traceback));
+    PyObject *handled = _PyErr_GetTopmostException(tstate)->exc_value;
+    if (SLP_LIKELY(handled == NULL || handled == Py_None) || has_context(value)) {
+        _PyErr_Restore(tstate, Py_NewRef(type), Py_NewRef(value), Py_XNewRef(traceback));
+        return;
+    }
+    /* Who gets it is handling another exception: that one becomes its context, as with `raise`. */
+    PyObject *new_type, *new_value, *new_traceback;
+    _PyErr_SetObject(tstate, type, value);
+    _PyErr_Fetch(tstate, &new_type, &new_value, &new_traceback);
+    Py_XDECREF(new_traceback);
+    _PyErr_Restore(tstate, new_type, new_value, Py_XNewRef(traceback));
 }
 
 PyObject *

@@ -727,8 +727,12 @@ static PyObject *
 get_context_id(PyObject *self, void *closure)
 {
     PyTaskletObject *t = TASKLET(self);
-    PyObject *context = is_current(t) ? t->thread->tstate->context : t->context;
-    return PyLong_FromVoidPtr(context);
+    PyObject *context = is_current(t) ? share_context(t->thread->tstate) : Py_XNewRef(t->context);
+    if (context == NULL && PyErr_Occurred())
+        return NULL;
+    PyObject *id = PyLong_FromVoidPtr(context);
+    Py_XDECREF(context);
+    return id;
 }
 
 static PyObject *
