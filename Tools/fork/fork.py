@@ -223,62 +223,83 @@ def check_exports(checker, label, product, base):
     checker.note('%s: %d dynamic symbols, as the base, and %d of our API', label, len(theirs), public)
 
 
-def function_extents(path, names):
-    """{name: (section, start, end)} of functions in one object file."""
-    extents = {}
-    for line in run('objdump', '-t', path).splitlines():
-        match = re.match(r'([0-9a-f]+) .{7} (\S+)\t([0-9a-f]+)(?: \.hidden)? (\S+)$', line)
-        if match and match.group(4) in names:
-            start = int(match.group(1), 16)
-            extents[match.group(4)] = (match.group(2), start, start + int(match.group(3), 16))
-    return extents
+class Member:
+    """The code of one archive member, as far as it matters who reaches whom without naming a global symbol."""
 
+    def __init__(self, path):
+        self.functions = {}         # {name: (section, start)}
+        self.globals = set()
+        for line in run('objdump', '-t', path).splitlines():
+            match = re.match(r'([0-9a-f]+) (.).{4}.F (\S+)\t[0-9a-f]+(?: \.hidden)? (\S+)$', line)
+            if match:
+                self.functions[match.group(4)] = (match.group(3), int(match.group(1), 16))
+                if match.group(2) != 'l':
+                    self.globals.add(match.group(4))
+        self.jumps = self.read_jumps(path)
 
-def references_around(path, symbol, extent):
-    """Yield the functions of one object that reach a replaced function without naming its symbol.
+    @staticmethod
+    def read_jumps(path):
+        """{(section, address): {functions that refer to it}}, for references that the linker cannot redirect.
 
-    A reference by symbol is resolved by the linker, hence to ours.  One against the section, or a jump that the
-    assembler already resolved within it, still goes to the base's code.
-    """
-    section, start, end = extent
-    function, current = None, None
-    local = re.compile(r'R_\S+\s+%s\+0x([0-9a-f]+)$' % re.escape(section))
-    inside = None
-    for line in run('objdump', '-dr', '--no-show-raw-insn', path).splitlines():
-        match = re.match(r'Disassembly of section (\S+):', line)
-        if match:
-            current = match.group(1)
-            continue
-        match = re.match(r'[0-9a-f]+ <(.+)>:$', line)
-        if match:
-            function = match.group(1)
-            continue
-        if function is None or function.split('.')[0] == symbol:
-            continue
-        match = local.search(line)
-        if match and int(match.group(1), 16) in (start, start - 4):
-            yield function
-            continue
-        match = re.match(r'\s+[0-9a-f]+:\t\S+\s+([0-9a-f]+) <%s>$' % re.escape(symbol), line)
-        if match and current == section and int(match.group(1), 16) == start:
-            inside = function
-            continue
-        if inside and not re.search(r'\tR_|: R_', line):
-            yield inside
-        inside = None
+        A reference by global symbol goes to ours; one against the section, or one that the assembler has
+        resolved within it, stays in the base's code.
+        """
+        jumps = collections.defaultdict(set)
+        section = function = pending = None
+        for line in run('objdump', '-dr', '--no-show-raw-insn', path).splitlines():
+            if pending and ': R_' not in line:
+                jumps[pending].add(function)
+            pending = None
+            match = re.match(r'Disassembly of section (\S+):', line)
+            if match:
+                section = match.group(1)
+                continue
+            match = re.match(r'[0-9a-f]+ <(.+)>:$', line)
+            if match:
+                function = match.group(1)
+                continue
+            match = re.search(r': R_(\S+)\s+(\.\S+?)(?:\+0x([0-9a-f]+))?$', line)
+            if match:
+                # Relative ones count from the end of the reference, which lies four bytes on.
+                address = int(match.group(3) or '0', 16) + (4 if re.search('PC32|PLT32', match.group(1)) else 0)
+                jumps[match.group(2), address].add(function)
+                continue
+            match = re.match(r'\s+[0-9a-f]+:\t\S+\s+([0-9a-f]+) <[^+>]+>$', line)
+            if match:
+                pending = section, int(match.group(1), 16)
+        return jumps
+
+    def callers(self, symbol):
+        """The functions that reach `symbol` past the linker, its own parts (symbol.cold and so on) aside."""
+        return {name for name in self.jumps.get(self.functions.get(symbol), ())
+                if name.split('.')[0] != symbol.split('.')[0]}
+
+    def live_paths(self, symbol, replaced):
+        """Yield the global functions, not replaced themselves, from which the base's `symbol` is still reached."""
+        seen, todo = set(), [symbol]
+        while todo:
+            for caller in self.callers(todo.pop()) - seen:
+                seen.add(caller)
+                name = caller.split('.')[0]
+                if name in replaced:
+                    continue
+                if name in self.globals or not self.callers(caller):
+                    yield name
+                else:
+                    todo.append(caller)
 
 
 def check_callers(checker, rows, label, archive):
     """No caller within a replaced function's own member bypasses our definition."""
     with tempfile.TemporaryDirectory() as scratch:
-        for member in sorted({row.member for row in rows if row.kind == 'replace'}):
-            run('ar', 'x', os.path.abspath(archive), member, cwd=scratch)
-            path = os.path.join(scratch, member)
-            names = {row.symbol for row in rows if row.member == member and row.kind == 'replace'}
-            for symbol, extent in sorted(function_extents(path, names).items()):
-                for caller in sorted(set(references_around(path, symbol, extent))):
-                    checker.fault('%s: %s in %s reaches the base\'s %s directly, past our definition',
-                                  label, caller, member, symbol)
+        for name in sorted({row.member for row in rows if row.kind == 'replace'}):
+            run('ar', 'x', os.path.abspath(archive), name, cwd=scratch)
+            member = Member(os.path.join(scratch, name))
+            replaced = {row.symbol for row in rows if row.member == name and row.kind == 'replace'}
+            for symbol in sorted(replaced):
+                for caller in sorted(set(member.live_paths(symbol, replaced))):
+                    checker.fault('%s: %s in %s reaches the base\'s %s within the member, past our definition',
+                                  label, caller, name, symbol)
 
 
 def check(options):
