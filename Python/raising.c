@@ -59,8 +59,11 @@ slp_do_raise(PyThreadState *tstate, PyObject *exc, PyObject *cause)
     if (exc == NULL) {
         return reraise_handled(tstate);
     }
+    /* A class may make an instance of another one; what was asked for stays the type. */
+    PyObject *type = Py_NewRef(PyExceptionClass_Check(exc) ? exc : PyExceptionInstance_Class(exc));
     exc = make_exception(tstate, exc, "exceptions must derive from BaseException");
     if (exc == NULL) {
+        Py_DECREF(type);
         Py_XDECREF(cause);
         return 0;
     }
@@ -71,12 +74,14 @@ slp_do_raise(PyThreadState *tstate, PyObject *exc, PyObject *cause)
     else if (cause != NULL) {
         cause = make_exception(tstate, cause, "exception causes must derive from BaseException");
         if (cause == NULL) {
+            Py_DECREF(type);
             Py_DECREF(exc);
             return 0;
         }
         PyException_SetCause(exc, cause);
     }
-    _PyErr_SetObject(tstate, PyExceptionInstance_Class(exc), exc);
+    _PyErr_SetObject(tstate, type, exc);
+    Py_DECREF(type);
     Py_DECREF(exc);
     return 0;
 }
