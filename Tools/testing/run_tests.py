@@ -28,6 +28,9 @@ import time
 import modules
 from modules import CRASHED, FAILED, PASSED, SKIPPED, TIMEOUT, Result
 
+# What is said of a test that a crash prevented.
+NOT_RUN = 'not run'
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -64,7 +67,7 @@ def read_record(path):
             # A fixture is recorded as "setUpClass (module.Class)" or "setUpModule (module)".
             by = [name for name in fixtures if test.startswith(name.partition('(')[2].rstrip(')') + '.')]
             tests[test] = SKIPPED if by else FAILED
-            texts[test] = texts[by[0]] if by else 'not run'
+            texts[test] = texts[by[0]] if by else NOT_RUN
     for name in fixtures:
         del tests[name]
     return tests, texts
@@ -155,7 +158,11 @@ class Tally:
             lost = [test for test, state in result.tests.items() if state == FAILED]
             for test in lost or ['(the module itself)']:
                 words = texts.get(test, '').strip().splitlines()
-                rows.append((result.name, result.state, test, words[-1] if words else ''))
+                if words != [NOT_RUN]:
+                    rows.append((result.name, result.state, test, words[-1] if words else ''))
+            missed = sum(texts.get(test) == NOT_RUN for test in lost)
+            if missed:
+                rows.append((result.name, result.state, f'{missed} tests after that', NOT_RUN))
         if rows:
             print(f'\n{"file or module":24} {"state":9} test: last line')
             for name, state, test, words in rows[:300]:

@@ -4,7 +4,6 @@ mode.
 Most tests run the same thing on the base and compare what is printed.
 """
 
-import json
 import os
 import pty
 import re
@@ -525,6 +524,16 @@ class Scripts(unittest.TestCase):
 PROMPTS = (b'>>> ', b'... ', b'(Pdb) ')
 
 
+def wait_until_asleep(process):
+    """Return when the process waits for something (or runs for a second on end)."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        with open(f'/proc/{process}/stat') as file:
+            if file.read().rpartition(')')[2].split()[0] == 'S':
+                return
+        time.sleep(0.01)
+
+
 class Interactive(unittest.TestCase):
     """The prompt, on a terminal, with readline."""
 
@@ -565,6 +574,9 @@ class Interactive(unittest.TestCase):
             read(PROMPTS)
             for line in lines:
                 keys, ending = line if isinstance(line, tuple) else (line + '\n', PROMPTS)
+                if keys == '\x03' and ending == PROMPTS:
+                    # Between the prompt and its wait for a key, readline overlooks signals.
+                    wait_until_asleep(child)
                 os.write(terminal, keys.encode())
                 read(ending if isinstance(ending, tuple) else ending.encode())
             read(b'no prompt is to come')

@@ -224,8 +224,9 @@ class Frames(WithSample):
             def probe(value=0):
                 chain, frame = [], sys._getframe()
                 while frame is not None:
-                    name, locals_ = frame.f_code.co_name, len(frame.f_locals)
-                    chain.append(f'{name}:{frame.f_lineno}:{frame.f_lasti}:{locals_}')
+                    # f_lasti itself depends on whether a call was made in C, its position does not.
+                    where = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+                    chain.append(f'{frame.f_code.co_name}:{frame.f_lineno}:{where}:{len(frame.f_locals)}')
                     frame = frame.f_back
                 seen.append(' '.join(chain))
                 assert len(inspect.stack(0)) == len(chain) == len(traceback.extract_stack())

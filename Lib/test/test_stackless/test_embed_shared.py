@@ -85,7 +85,10 @@ class Embedding(unittest.TestCase):
                     channel.send(n)
 
             def consume():
-                print(sum(channel.receive() for _ in range(1000)))
+                total = 0
+                for n in range(1000):
+                    total += channel.receive()
+                print(total)
 
             stackless.tasklet(consume)()
             stackless.tasklet(produce)()
