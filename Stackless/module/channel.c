@@ -89,6 +89,9 @@ slp_channel_unlink(PyTaskletObject *t, PyChannelObject **channel)
 
 /* --- a transfer --- */
 
+/* Compiled once for each direction. */
+#define SPECIALISED static inline __attribute__((always_inline))
+
 /* Is the head of the queue ready to be the partner?  A tasklet whose thread has gone cannot be, it
  * leaves the queue and is as good as paused; and a waiting receiver's tempval must be None.  False
  * if anything had to be put in order, which may have run any code: look again. */
@@ -113,7 +116,7 @@ prepare_partner(PyChannelObject *ch)
 
 /* The current tasklet meets the head of the queue.  `value`: what it sends (stolen), NULL if it
  * receives.  The action's result, or NULL with an exception, or SLP_UNWIND. */
-static inline PyObject *
+SPECIALISED PyObject *
 transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool soft)
 {
     PyTaskletObject *actor = th->current;
@@ -162,7 +165,7 @@ transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction di
 }
 
 /* The current tasklet finds no partner and blocks.  Arguments and result as for transfer(). */
-static inline PyObject *
+SPECIALISED PyObject *
 block(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool soft)
 {
     PyTaskletObject *actor = th->current;
@@ -189,7 +192,7 @@ block(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, 
 }
 
 /* Send `value` (stolen), or receive (value NULL). */
-static inline PyObject *
+SPECIALISED PyObject *
 act(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool soft)
 {
     for (;;) {
