@@ -135,11 +135,12 @@ slp_check_except_star_type(PyThreadState *tstate, PyObject *type)
     return 0;
 }
 
-/* Is `obj` what split() may answer for one half: an exception or None? */
+/* May split() answer these?  Without a match nobody looks at the rest. */
 static inline bool
-is_split_half(PyObject *obj)
+are_halves(PyObject *match, PyObject *rest)
 {
-    return obj == Py_None || PyExceptionInstance_Check(obj);
+    return match == Py_None
+           || (PyExceptionInstance_Check(match) && (rest == Py_None || PyExceptionInstance_Check(rest)));
 }
 
 /* Let a group split itself.  split() may be user code: its answer is checked. */
@@ -160,7 +161,7 @@ split_group(PyObject *group, PyObject *type, PyObject **match, PyObject **rest)
         PyErr_Format(PyExc_TypeError, "%.200s.split must return a 2-tuple, got tuple of size %zd", type_name,
                      PyTuple_GET_SIZE(pair));
     }
-    else if (!is_split_half(PyTuple_GET_ITEM(pair, 0)) || !is_split_half(PyTuple_GET_ITEM(pair, 1))) {
+    else if (!are_halves(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1))) {
         PyErr_Format(PyExc_TypeError, "%.200s.split must return exceptions or None", type_name);
     }
     else {
