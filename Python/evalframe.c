@@ -1,7 +1,7 @@
 /* The public calls that run a frame object, pointed at our loop.
  *
- * In the base's static archive they reach its loop by a jump that the assembler resolved within the member, so
- * replacing the loop alone does not redirect them (`make check-fork` looks for such jumps).
+ * In the base's static archive they reach its loop by a jump that the assembler resolved within the member,
+ * so replacing the loop alone does not redirect them (`make check-fork` looks for such jumps).
  */
 #include "slp_base.h"
 

@@ -3,9 +3,9 @@
  * The base works out sys.prefix and sys.path in a frozen script that knows the prefix it was compiled with
  * and nothing of us.  Two of its member's references come here instead:
  *
- *   Py_DecodeLocale     turns the compiled-in strings into values for the script.  Its prefix, the fallback when
- *                       no standard library stands above the program (an embedder), becomes ours if this
- *                       very library or executable is part of an installed tree.
+ *   Py_DecodeLocale     turns the compiled-in strings into values for the script.  Its prefix, the fallback
+ *                       when no standard library stands above the program (an embedder), becomes ours if
+ *                       this very library or executable is part of an installed tree.
  *   _PyConfig_FromDict  takes the script's results over.  In the build folder, known by a landmark file that
  *                       configure writes, the Lib/ of the source tree is added to the module search path, so
  *                       that the build's python, its virtual environments and embedders find our packages.
@@ -149,7 +149,8 @@ int
 slp_config_from_results(PyConfig *config, PyObject *results)
 {
     PyObject *stdlib = PyDict_GetItemString(results, "stdlib_dir");
-    if (stdlib != NULL && PyUnicode_Check(stdlib) && !_PyUnicode_EqualToASCIIString(stdlib, SLP_BASE_STDLIB)) {
+    if (stdlib != NULL && PyUnicode_Check(stdlib)
+        && !_PyUnicode_EqualToASCIIString(stdlib, SLP_BASE_STDLIB)) {
         use_installed_site();
     }
     // A search path that the embedder has set himself, or that was computed before, stays as it is.
