@@ -272,7 +272,7 @@ slp_find_handler(PyCodeObject *code, int index, int *level, int *handler, bool *
             return 0;
         }
         p = read_number(p, end, &size);
-        if (index - start < size) {
+        if ((unsigned int)index - (unsigned int)start < (unsigned int)size) {
             int depth_and_lasti;
             p = read_number(p, end, handler);
             read_number(p, end, &depth_and_lasti);
