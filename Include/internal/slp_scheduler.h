@@ -99,6 +99,9 @@ slp_ring_unlink(slp_thread *th, PyTaskletObject *t)
     th->runcount--;
 }
 
+/* The work of slp_settle() when there is something to drop. */
+void slp_scheduler_settle(PyTaskletObject *t);
+
 /* Make the tempval of `t` None.  Whoever stores a value there does this first, before it decides
  * anything: dropping a value that a program left there may run any code.  True if it did. */
 static inline bool
@@ -106,9 +109,7 @@ slp_settle(PyTaskletObject *t)
 {
     if (SLP_LIKELY(t->tempval == Py_None))
         return false;
-    PyObject *old = t->tempval;
-    t->tempval = Py_NewRef(Py_None);
-    Py_DECREF(old);
+    slp_scheduler_settle(t);
     return true;
 }
 

@@ -11,7 +11,7 @@
  * The partner of another thread goes to the end of that thread's queue and the actor goes on.
  * Without a partner the actor blocks: it moves from the run queue to the channel's.
  *
- * Budget: 15 ns a transfer here (Tools/bench: ping-pong).
+ * Budget: 15 ns a transfer here (Tools/bench).
  */
 #include "slp_channel.h"
 
@@ -101,7 +101,6 @@ prepare_partner(PyChannelObject *ch)
     PyTaskletObject *t = ch->head;
     if (SLP_LIKELY(t->thread->tstate != NULL && (ch->balance > 0 || t->tempval == Py_None)))
         return true;
-    Py_INCREF(t);
     if (t->thread->tstate == NULL) {
         dequeue(ch, t);
         Py_DECREF(ch);
@@ -110,7 +109,6 @@ prepare_partner(PyChannelObject *ch)
     else {
         slp_settle(t);
     }
-    Py_DECREF(t);
     return false;
 }
 

@@ -9,7 +9,7 @@
  *   ends                         dead                     next, else the waker     [slp_scheduler_ended]
  *   ends with an exception       dead                     the waker, who gets it   [slp_scheduler_ended]
  *
- * Budget: schedule() spends 5 ns here (Tools/bench: ring).
+ * Budget: schedule() spends 5 ns here (Tools/bench).
  */
 #include "slp_scheduler.h"
 
@@ -63,6 +63,19 @@ void
 slp_scheduler_refuse_pending(void)
 {
     PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets while a switch is under way");
+}
+
+void
+slp_scheduler_settle(PyTaskletObject *t)
+{
+    Py_INCREF(t);
+    /* The code that runs may leave another value there. */
+    while (t->tempval != Py_None) {
+        PyObject *old = t->tempval;
+        t->tempval = Py_NewRef(Py_None);
+        Py_DECREF(old);
+    }
+    Py_DECREF(t);
 }
 
 /* --- waking --- */
