@@ -156,8 +156,9 @@ slp_bomb_from_throw(const char *where, PyObject *exc, PyObject *value, PyObject 
     }
     if (!PyExceptionInstance_Check(exc)) {
         Py_XDECREF(tb);
-        PyErr_Format(PyExc_TypeError, "%s() first argument must be an exception class or instance, not %.200s",
-                     where, Py_TYPE(exc)->tp_name);
+        PyErr_Format(PyExc_TypeError,
+                     "%s() first argument must be an exception class or instance, not %.200s", where,
+                     Py_TYPE(exc)->tp_name);
         return NULL;
     }
     if (value != Py_None) {
@@ -191,7 +192,8 @@ slp_bomb_init(void)
     if (PyType_Ready(&slp_bomb_type) < 0)
         return -1;
     if (memory_bomb == NULL)
-        memory_bomb = slp_bomb_forever(PyExc_MemoryError, "no memory to carry an exception to another tasklet");
+        memory_bomb = slp_bomb_forever(PyExc_MemoryError,
+                                       "no memory to carry an exception to another tasklet");
     return memory_bomb != NULL ? 0 : -1;
 }
 
