@@ -1,13 +1,13 @@
 /* The scheduler: the run queue of a thread, run(), schedule(), and what happens when a tasklet ends
  * or nothing is left to run (slp_scheduler.h).
  *
- *   event                        current tasklet          who runs next            [function]
- *   schedule()                   stays, now the last      next in the ring         [slp_scheduler_schedule]
- *   schedule_remove()            paused                   next, else the waker     [slp_scheduler_schedule_remove]
- *   run()                        on the list of runners   next; returns if alone   [slp_scheduler_run]
- *   blocks on a channel          in the channel's queue   next, else the waker     [slp_scheduler_successor]
- *   ends                         dead                     next, else the waker     [slp_scheduler_ended]
- *   ends with an exception       dead                     the waker, who gets it   [slp_scheduler_ended]
+ *   event                    current tasklet          who runs next           [function]
+ *   schedule()               stays, now the last      next in the ring        [slp_scheduler_schedule]
+ *   schedule_remove()        paused                   next, else the waker    [slp_scheduler_schedule_remove]
+ *   run()                    on the list of runners   next; returns if alone  [slp_scheduler_run]
+ *   blocks on a channel      in the channel's queue   next, else the waker    [slp_scheduler_successor]
+ *   ends                     dead                     next, else the waker    [slp_scheduler_ended]
+ *   ends with an exception   dead                     the waker, who gets it  [slp_scheduler_ended]
  *
  * Budget: schedule() spends 5 ns here (Tools/bench).
  */
