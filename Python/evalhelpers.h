@@ -32,6 +32,9 @@ raise_again(PyThreadState *tstate, PyObject *exc)
 static inline PyFunctionObject *
 python_special(PyObject *obj, PyObject *name)
 {
+    if (!PyType_HasFeature(Py_TYPE(obj), Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
     PyObject *found = _PyType_Lookup(Py_TYPE(obj), name);
     return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
 }

@@ -312,6 +312,20 @@ INSTRUCTION(BINARY_SUBSCR)
 {
     PyObject *index = sp[-1];
     PyObject *container = sp[-2];
+    PyFunctionObject *getitem = python_special(container, &_Py_ID(__getitem__));
+    if (getitem != NULL && !HOOKED()) {
+        PyObject *args[2] = {container, index};
+        sp -= 2;
+        Py_INCREF(getitem);
+        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, getitem, call_locals(getitem), args, 2, NULL);
+        if (callee == NULL) {
+            ERROR();
+        }
+        next += CACHES(BINARY_SUBSCR);
+        STORE_FRAME();
+        callee->previous = frame;
+        ENTER(callee);
+    }
     PyObject *result = PyObject_GetItem(container, index);
     if (result == NULL) {
         ERROR();

@@ -268,11 +268,11 @@ LEAF(LOAD_METHOD_NO_DICT)
 LEAF(LOAD_METHOD_MODULE)
 {
     PyObject *owner = sp[-1];
-    _PyLoadMethodCache *cache = (_PyLoadMethodCache *)next;
+    _PyAttrCache *cache = (_PyAttrCache *)next;
     GUARD(PyModule_CheckExact(owner));
     PyDictObject *dict = (PyDictObject *)((PyModuleObject *)owner)->md_dict;
-    GUARD(dict->ma_keys->dk_version == read_u32(cache->keys_version));
-    PyObject *value = DK_UNICODE_ENTRIES(dict->ma_keys)[cache->dict_offset].me_value;
+    GUARD(dict->ma_keys->dk_version == read_u32(cache->version));
+    PyObject *value = DK_UNICODE_ENTRIES(dict->ma_keys)[cache->index].me_value;
     GUARD(value != NULL);
     sp[-1] = NULL;
     *sp++ = Py_NewRef(value);

@@ -98,8 +98,20 @@ INSTRUCTION(CALL)
     PyObject **args = sp - total;
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     if (!HOOKED()) {
+        PyFunctionObject *func = NULL;
         if (Py_IS_TYPE(callable, &PyFunction_Type)) {
-            PyFunctionObject *func = (PyFunctionObject *)callable;
+            func = (PyFunctionObject *)callable;
+        }
+        else if (Py_IS_TYPE(callable, &PyMethod_Type)
+                 && Py_IS_TYPE(PyMethod_GET_FUNCTION(callable), &PyFunction_Type)) {
+            /* A bound method that PRECALL left alone: the __exit__ of a `with` statement, which
+             * stands where a method goes.  Its self takes that place. */
+            func = (PyFunctionObject *)Py_NewRef(PyMethod_GET_FUNCTION(callable));
+            *--args = Py_NewRef(PyMethod_GET_SELF(callable));
+            nargs++;
+            Py_DECREF(callable);
+        }
+        if (func != NULL) {
             sp -= oparg + 2;
             _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, nargs,
                                                              kwnames);
