@@ -127,16 +127,16 @@ def main() -> None:
     pipeline = WordCount(files, options.tasklets)
     pipeline.start_workers()
     created = time.perf_counter() - start
-    per_tasklet = (resident() - before) // options.tasklets
-    print(f"{options.tasklets:,} tasklets wait for work after {created:.2f} s, {per_tasklet:,} bytes each")
+    after = resident()
+    print(f"{options.tasklets:,} tasklets wait for work after {created:.2f} s, "
+          f"{(after - before) // options.tasklets:,} bytes each, {after / 2**20:.0f} MiB in all")
 
     start = time.perf_counter()
     counts = pipeline.count()
     seconds = time.perf_counter() - start
     print(f"{counts.total():,} words in {len(files):,} files, {len(counts):,} different ones, "
           f"counted in {seconds:.2f} s")
-    print(f"{pipeline.switches:,} switches, {pipeline.switches / seconds:,.0f} per second, "
-          f"{resident() / 2**20:.0f} MiB resident")
+    print(f"{pipeline.switches:,} switches, {pipeline.switches / seconds:,.0f} per second")
 
     start = time.perf_counter()
     same = counts == count_plainly(files)

@@ -1,16 +1,16 @@
 """Tests of Stackless Python: one file per subject.
 
-    python -m test.test_stackless               all of them
-    python -m unittest test.test_stackless.test_channel
+    build/python Lib/test/test_stackless                    all of them, with the options of unittest
+    build/python Lib/test/test_stackless/test_channel.py    one file
 
-Every file can also be run, or discovered by unittest, on its own.
+Every file can be run and imported on its own; none needs the package.
 """
 
 from pathlib import Path
 
 
 def load_tests(loader, tests, pattern):
-    """Collect the test files beside this one, for unittest and for `python -m test`."""
+    """Collect the test files beside this one, where the package is a part of `test`."""
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         tests.addTests(loader.loadTestsFromName(f"{__name__}.{path.stem}"))
     return tests

@@ -1,5 +1,6 @@
-"""Run all tests of Stackless Python: python -m test.test_stackless [unittest options]."""
+"""Run all tests of Stackless Python: build/python Lib/test/test_stackless [unittest options]."""
 
+import sys
 import unittest
 
-unittest.main(module="test.test_stackless")
+unittest.main(module=None, argv=[sys.argv[0], "discover", "-s", sys.path[0], *sys.argv[1:]])
