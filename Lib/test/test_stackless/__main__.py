@@ -2,5 +2,8 @@
 
 import sys
 import unittest
+from pathlib import Path
 
-unittest.main(module=None, argv=[sys.argv[0], "discover", "-s", sys.path[0], *sys.argv[1:]])
+folder = Path(__file__).resolve().parent
+sys.path[0] = str(folder.parent)
+unittest.main(module=folder.name)
