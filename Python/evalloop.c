@@ -390,6 +390,7 @@ error:
     frame->prev_instr = next - 1;
     assert(_PyErr_Occurred(tstate));
     if (!_PyFrame_IsIncomplete(frame)) {
+        prepare_line_numbers(frame->f_code);
         PyFrameObject *f = _PyFrame_GetFrameObject(frame);
         if (f != NULL) {
             PyTraceBack_Here(f);

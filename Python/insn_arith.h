@@ -48,7 +48,19 @@ INSTRUCTION(BINARY_OP)
     PyObject *right = sp[-1];
     PyObject *left = sp[-2];
     assert((size_t)oparg < Py_ARRAY_LENGTH(binary_operators));
-    PyObject *result = binary_operators[oparg](left, right);
+    PyObject *result = NULL;
+    if (PyLong_CheckExact(left) && PyLong_CheckExact(right)) {
+        if (is_single_digit(left) && is_single_digit(right)) {
+            result = small_int_operator(left, right, oparg);
+        }
+    }
+    else if (PyFloat_CheckExact(left) && PyFloat_CheckExact(right)) {
+        result = float_operator(PyFloat_AS_DOUBLE(left), PyFloat_AS_DOUBLE(right), oparg);
+    }
+    if (result == NULL) {
+        /* A short cut that failed for want of memory is taken the long way, too. */
+        result = binary_operators[oparg](left, right);
+    }
     if (result == NULL) {
         ERROR();
     }

@@ -24,15 +24,21 @@ LEAF(KW_NAMES)
     const Py_ssize_t total = oparg + (sp[-(oparg + 2)] != NULL);                                          \
     PyObject *const callable = sp[-(total + 1)]
 
+/* Drop the callable and its `total` arguments, and the NULL below where there is one. */
+#define DROP_CALL()                                                                                \
+    do {                                                                                           \
+        PyObject **dropped_ = sp - total - 1;                                                      \
+        sp -= oparg + 2;                                                                           \
+        for (Py_ssize_t n_ = total; n_ >= 0; n_--) {                                               \
+            Py_DECREF(dropped_[n_]);                                                               \
+        }                                                                                          \
+    } while (0)
+
 /* Replace the call's n + 2 slots, all still owned, by `result`; NULL: an exception is set. */
 #define FINISH_CALL(result, instruction_words)                                                     \
     do {                                                                                           \
         PyObject *result_ = (result);                                                              \
-        PyObject **bottom_ = sp - (oparg + 2);                                                     \
-        while (sp > bottom_) {                                                                     \
-            sp--;                                                                                  \
-            Py_XDECREF(*sp);                                                                       \
-        }                                                                                          \
+        DROP_CALL();                                                                               \
         if (SLP_UNLIKELY(result_ == NULL)) {                                                       \
             ERROR();                                                                               \
         }                                                                                          \
@@ -162,11 +168,7 @@ INSTRUCTION(CALL)
     }
     kwnames = NULL;
     if (SLP_UNLIKELY(result == SLP_UNWIND)) {
-        PyObject **bottom = sp - (oparg + 2);
-        while (sp > bottom) {
-            sp--;
-            Py_XDECREF(*sp);
-        }
+        DROP_CALL();
         next += CACHES(CALL);
         goto switch_tasklet;
     }
@@ -319,11 +321,7 @@ INSTRUCTION(PRECALL_BUILTIN_CLASS)
         thread_->soft_offered = true;                                                              \
         result = (call);                                                                           \
         if (result == SLP_UNWIND) {                                                                \
-            PyObject **bottom_ = sp - (oparg + 2);                                                 \
-            while (sp > bottom_) {                                                                 \
-                sp--;                                                                              \
-                Py_XDECREF(*sp);                                                                   \
-            }                                                                                      \
+            DROP_CALL();                                                                           \
             next += PAST_PRECALL_AND_CALL;                                                         \
             goto switch_tasklet;                                                                   \
         }                                                                                          \
@@ -597,4 +595,5 @@ called_ex:
     NEXT_AFTER_CALL();
 }
 #undef FINISH_CALL
+#undef DROP_CALL
 #undef CALL_SHAPE
