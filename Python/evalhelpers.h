@@ -210,47 +210,105 @@ prepare_line_numbers(PyCodeObject *code)
     }
 }
 
-/* An operator on two one-digit ints that the base has no specialised form for; NULL without an
- * exception where there is no short cut.  Borrows its operands. */
-static PyObject *
-small_int_operator(PyObject *left, PyObject *right, Py_ssize_t operator)
+/* The value of an int that has at most two digits, which a C long holds with room to spare. */
+static inline bool
+is_two_digits(PyObject *value)
 {
-    long a = single_digit_value(left);
-    long b = single_digit_value(right);
+    return (size_t)(Py_SIZE(value) + 2) <= 4;
+}
+
+static inline int64_t
+two_digits_value(PyObject *value)
+{
+    const digit *digits = ((PyLongObject *)value)->ob_digit;
+    switch (Py_SIZE(value)) {
+    case 0:
+        return 0;
+    case 1:
+        return digits[0];
+    case -1:
+        return -(int64_t)digits[0];
+    case 2:
+        return (int64_t)digits[1] << PyLong_SHIFT | digits[0];
+    default:
+        return -((int64_t)digits[1] << PyLong_SHIFT | digits[0]);
+    }
+}
+
+/* An operator on two ints of at most two digits; NULL without an exception where there is no short
+ * cut (NULL with MemoryError, too: the long way finds that out again).  Borrows its operands. */
+static PyObject *
+short_int_operator(PyObject *left, PyObject *right, Py_ssize_t operator)
+{
+    const int64_t a = two_digits_value(left);
+    const int64_t b = two_digits_value(right);
+    int64_t result;
     switch (operator) {
+    case NB_ADD:
+        result = a + b;
+        break;
+    case NB_SUBTRACT:
+        result = a - b;
+        break;
+    case NB_MULTIPLY:
+        if (__builtin_mul_overflow(a, b, &result)) {
+            return NULL;
+        }
+        break;
     case NB_AND:
     case NB_INPLACE_AND:
-        return PyLong_FromLong(a & b);
+        result = a & b;
+        break;
     case NB_OR:
     case NB_INPLACE_OR:
-        return PyLong_FromLong(a | b);
+        result = a | b;
+        break;
     case NB_XOR:
     case NB_INPLACE_XOR:
-        return PyLong_FromLong(a ^ b);
+        result = a ^ b;
+        break;
     case NB_RSHIFT:
     case NB_INPLACE_RSHIFT:
-        return b < 0 ? NULL : PyLong_FromLong(b > 31 ? (a < 0 ? -1 : 0) : a >> b);
+        if (b < 0) {
+            return NULL;
+        }
+        result = a >> (b > 63 ? 63 : b);
+        break;
     case NB_LSHIFT:
     case NB_INPLACE_LSHIFT:
-        return b < 0 || b > 31 ? NULL : PyLong_FromLong((long)((unsigned long)a << b));
+        if (b < 0 || b > 31 || !is_single_digit(left)) {
+            return NULL;
+        }
+        result = (int64_t)((uint64_t)a << b);
+        break;
     case NB_FLOOR_DIVIDE:
     case NB_INPLACE_FLOOR_DIVIDE:
-        /* C truncates, Python floors. */
-        return b == 0 ? NULL : PyLong_FromLong(a / b - (a % b != 0 && (a < 0) != (b < 0)));
-    case NB_REMAINDER:
-    case NB_INPLACE_REMAINDER: {
         if (b == 0) {
             return NULL;
         }
-        long remainder = a % b;
-        return PyLong_FromLong(remainder != 0 && (a < 0) != (b < 0) ? remainder + b : remainder);
-    }
+        result = a / b - (a % b != 0 && (a < 0) != (b < 0));   /* C truncates, Python floors */
+        break;
+    case NB_REMAINDER:
+    case NB_INPLACE_REMAINDER:
+        if (b == 0) {
+            return NULL;
+        }
+        result = a % b;
+        if (result != 0 && (a < 0) != (b < 0)) {
+            result += b;
+        }
+        break;
     case NB_TRUE_DIVIDE:
     case NB_INPLACE_TRUE_DIVIDE:
-        return b == 0 ? NULL : PyFloat_FromDouble((double)a / (double)b);
+        /* Two doubles divide exactly rounded when both ints are doubles: one digit surely is. */
+        if (b == 0 || !is_single_digit(left) || !is_single_digit(right)) {
+            return NULL;
+        }
+        return PyFloat_FromDouble((double)a / (double)b);
     default:
         return NULL;
     }
+    return PyLong_FromLongLong(result);
 }
 
 /* The same for two floats. */

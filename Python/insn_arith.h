@@ -50,8 +50,8 @@ INSTRUCTION(BINARY_OP)
     assert((size_t)oparg < Py_ARRAY_LENGTH(binary_operators));
     PyObject *result = NULL;
     if (PyLong_CheckExact(left) && PyLong_CheckExact(right)) {
-        if (is_single_digit(left) && is_single_digit(right)) {
-            result = small_int_operator(left, right, oparg);
+        if (is_two_digits(left) && is_two_digits(right)) {
+            result = short_int_operator(left, right, oparg);
         }
     }
     else if (PyFloat_CheckExact(left) && PyFloat_CheckExact(right)) {
@@ -83,8 +83,9 @@ LEAF(BINARY_OP_ADAPTIVE)
     GOTO_INSTRUCTION(BINARY_OP);
 }
 
-/* One-digit operands are computed in a C long; the sum, the difference or the product fits. */
-#define INT_OPERATOR(expression, big_operator)          \
+/* One-digit operands are computed in a C long; the sum, the difference or the product fits.  Two
+ * digits take a call. */
+#define INT_OPERATOR(expression, operator, big_operator)          \
     {                                                                                              \
         PyObject *left = sp[-2];                                                                   \
         PyObject *right = sp[-1];                                                                  \
@@ -96,7 +97,12 @@ LEAF(BINARY_OP_ADAPTIVE)
             result = int_result(left, expression);                                                 \
         }                                                                                          \
         else {                                                                                     \
-            result = big_operator((PyLongObject *)left, (PyLongObject *)right);                    \
+            result = is_two_digits(left) && is_two_digits(right)                                   \
+                         ? short_int_operator(left, right, operator)                               \
+                         : NULL;                                                                   \
+            if (result == NULL) {                                                                  \
+                result = big_operator((PyLongObject *)left, (PyLongObject *)right);                \
+            }                                                                                      \
             Py_DECREF(left);                                                                       \
         }                                                                                          \
         Py_DECREF(right);                                                                          \
@@ -110,9 +116,9 @@ LEAF(BINARY_OP_ADAPTIVE)
         NEXT();                                                                                    \
     }
 
-LEAF(BINARY_OP_ADD_INT) INT_OPERATOR(a + b, _PyLong_Add)
-LEAF(BINARY_OP_SUBTRACT_INT) INT_OPERATOR(a - b, _PyLong_Subtract)
-LEAF(BINARY_OP_MULTIPLY_INT) INT_OPERATOR(a * b, _PyLong_Multiply)
+LEAF(BINARY_OP_ADD_INT) INT_OPERATOR(a + b, NB_ADD, _PyLong_Add)
+LEAF(BINARY_OP_SUBTRACT_INT) INT_OPERATOR(a - b, NB_SUBTRACT, _PyLong_Subtract)
+LEAF(BINARY_OP_MULTIPLY_INT) INT_OPERATOR(a * b, NB_MULTIPLY, _PyLong_Multiply)
 #undef INT_OPERATOR
 
 /* A float that only the stack owns serves as the result. */
