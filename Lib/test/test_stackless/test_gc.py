@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import types
 import unittest
 import weakref
 
@@ -16,8 +17,12 @@ class GarbageCase(unittest.TestCase):
     def setUp(self):
         self.log = []
         gc.collect()
+        self.unraisable = []
+        self.addCleanup(setattr, sys, "unraisablehook", sys.unraisablehook)
+        sys.unraisablehook = lambda args: self.unraisable.append(repr(args.exc_value))
 
     def tearDown(self):
+        self.assertEqual(self.unraisable, [], "garbage is freed silently")
         left = getruncount() - 1
         while getruncount() > 1:
             getcurrent().next.remove()
@@ -362,6 +367,30 @@ class TestCycles(GarbageCase):
         gc.collect()
         self.assert_alive(*refs)
         del t
+        gc.collect()
+        self.assert_freed(*refs)
+
+    def test_coroutines_inside_the_tasklet(self):
+        """The cycle goes through channel, tasklet and a chain of coroutines and generators that it runs."""
+        async def inner(ch):
+            ch.receive()
+
+        async def outer(ch):
+            await inner(ch)
+
+        @types.coroutine
+        def drive(ch):
+            yield from outer(ch)
+
+        def function():
+            ch = channel()
+            refs.append(weakref.ref(ch))
+            for _ in drive(ch):
+                pass
+
+        refs = []
+        refs.append(weakref.ref(tasklet(function)()))
+        run()
         gc.collect()
         self.assert_freed(*refs)
 
