@@ -271,6 +271,124 @@ class Frames(WithSample):
                         break
         ''')
 
+    def test_where_destructors_run(self):
+        """The line and columns of the frame below __del__, for the instructions that drop a last reference."""
+        self.same_program('''
+            import sys
+
+            class D:
+                def __init__(self, name):
+                    self.name = name
+                def __del__(self):
+                    frame = sys._getframe(1)
+                    where = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+                    print(self.name, frame.f_code.co_name, frame.f_lineno, where)
+
+            class Box:
+                pass
+
+            def local_variables(same):
+                d = D('assigned')
+
+                d = None
+                d = D('deleted')
+
+                del d
+                d = D('from a call')
+                d = (
+                    same)
+                a = D('unpacked')
+                a, b = (1,
+                        2)
+                for i in range(2):
+                    d = D('assigned in a loop')
+                    b = i
+
+                d = D('in a cell')
+                def inner(): return d
+                d = (None)
+                inner()
+                e = D('at the return')
+                return 5
+
+            def parameters(a, b):
+                a = b; b = a
+                return a
+
+            def containers():
+                x = [D('item of a list')]
+
+                x[0] = 1
+                x = {'a': D('item of a dictionary')}
+                x['a'] = (
+                    2)
+                b = Box()
+                b.a = D('attribute')
+                b.a = 3
+
+                b.a = D('deleted attribute')
+                del b.a
+                x = [D('deleted item')]
+                del x[0]
+                [D('dropped'), 1]
+                D('method').__init__('attribute of a temporary')
+                for x in [D('iterated'), 1]:
+                    pass
+
+            def tests():
+                D('is') is (
+                    None)
+                (D('not')
+                 and
+                 None)
+                if D('if'):
+                    pass
+                while not D('while'):
+                    pass
+                D('compared') == (
+                    1)
+                None in [D('contained')]
+                match D('matched'):
+                    case 1:
+                        pass
+                    case _:
+                        pass
+                assert D('asserted')
+
+            def exceptions():
+                try:
+                    raise KeyError(D('caught'))
+                except KeyError as e:
+                    pass
+
+                try:
+                    raise ValueError(D('caught without a name'))
+                except ValueError:
+                    pass
+                return None
+
+            def generator():
+                d = D('in a generator')
+                yield D('yielded')
+
+                d = 1
+                yield d
+
+            for _ in range(20):
+                local_variables(None)
+                parameters(D('parameter'), 1)
+                containers()
+                tests()
+                exceptions()
+                for z in generator():
+                    z = 1
+            x = D('global')
+
+            x = None
+            x = D('deleted global')
+            del x
+        ''')
+
     def test_locals(self):
         """locals(), globals(), vars() and dir() in functions that C or a shim called."""
         self.same_program('''
