@@ -19,7 +19,7 @@
  * Invariants
  *  1. cframe.current_frame is `frame` whenever other code can run.
  *  2. frame->prev_instr is the instruction being run whenever other code can run or an exception is
- *     set; instructions that do neither (LEAF) do not store it.
+ *     set; instructions that do neither (LEAF) do not store it, unless a destructor runs.
  *  3. A frame that is not on top has its stack pointer stored; so has every frame when a generator,
  *     a tasklet or the collector may look at it.  A generator's frame that runs has stacktop -1, so
  *     that the collector does not look at a stale one.
@@ -147,11 +147,30 @@
 /* Relaxed and unlocked: the flag is only a hint, its causes are read under their locks. */
 #define _Py_atomic_load_relaxed_int32(p) __atomic_load_n(&(p)->_value, __ATOMIC_RELAXED)
 
+/* Drop a reference.  A LEAF instruction has not recorded its position, which matters when a
+ * destructor runs: a ResourceWarning names its line. */
+#define DECREF(op)                                                                                 \
+    do {                                                                                           \
+        PyObject *dropped_ = (PyObject *)(op);                                                     \
+        if (--dropped_->ob_refcnt == 0) {                                                          \
+            frame->prev_instr = next - 1;                                                          \
+            _Py_Dealloc(dropped_);                                                                 \
+        }                                                                                          \
+    } while (0)
+#define XDECREF(op)                                                                                \
+    do {                                                                                           \
+        PyObject *maybe_ = (PyObject *)(op);                                                       \
+        if (maybe_ != NULL) {                                                                      \
+            DECREF(maybe_);                                                                        \
+        }                                                                                          \
+    } while (0)
+
 /* Drop `n` values from the top of the stack. */
 #define DROP(n)                                                                                    \
     do {                                                                                           \
         for (Py_ssize_t n_ = (n); n_ > 0; n_--) {                                                  \
-            Py_DECREF(*--sp);                                                                      \
+            sp--;                                                                                  \
+            DECREF(*sp);                                                                           \
         }                                                                                          \
     } while (0)
 
@@ -160,7 +179,7 @@
     do {                                                                                           \
         PyObject *old_ = sp[-1];                                                                   \
         sp[-1] = (value);                                                                          \
-        Py_DECREF(old_);                                                                           \
+        DECREF(old_);                                                                              \
     } while (0)
 
 /* --- generators ----------------------------------------------------------------------------- */

@@ -66,8 +66,8 @@ INSTRUCTION(BINARY_OP)
     }
     sp--;
     sp[-1] = result;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     next += CACHES(BINARY_OP);
     NEXT_AFTER_CALL();
 }
@@ -103,9 +103,9 @@ LEAF(BINARY_OP_ADAPTIVE)
             if (result == NULL) {                                                                  \
                 result = big_operator((PyLongObject *)left, (PyLongObject *)right);                \
             }                                                                                      \
-            Py_DECREF(left);                                                                       \
+            DECREF(left);                                                                       \
         }                                                                                          \
-        Py_DECREF(right);                                                                          \
+        DECREF(right);                                                                          \
         sp--;                                                                                      \
         if (SLP_UNLIKELY(result == NULL)) {                                                        \
             sp--;                                                                                  \
@@ -132,17 +132,17 @@ LEAF(BINARY_OP_MULTIPLY_INT) INT_OPERATOR(a * b, NB_MULTIPLY, _PyLong_Multiply)
         next += CACHES(BINARY_OP);                                                                 \
         if (Py_REFCNT(left) == 1) {                                                                \
             ((PyFloatObject *)left)->ob_fval = value;                                              \
-            Py_DECREF(right);                                                                      \
+            DECREF(right);                                                                      \
         }                                                                                          \
         else if (Py_REFCNT(right) == 1) {                                                          \
             ((PyFloatObject *)right)->ob_fval = value;                                             \
             sp[-1] = right;                                                                        \
-            Py_DECREF(left);                                                                       \
+            DECREF(left);                                                                       \
         }                                                                                          \
         else {                                                                                     \
             PyObject *result = PyFloat_FromDouble(value);                                          \
-            Py_DECREF(left);                                                                       \
-            Py_DECREF(right);                                                                      \
+            DECREF(left);                                                                       \
+            DECREF(right);                                                                      \
             if (SLP_UNLIKELY(result == NULL)) {                                                    \
                 sp--;                                                                              \
                 ERROR();                                                                           \
@@ -164,8 +164,8 @@ LEAF(BINARY_OP_ADD_UNICODE)
     GUARD(PyUnicode_CheckExact(left) && Py_IS_TYPE(right, &PyUnicode_Type));
     PyObject *result = PyUnicode_Concat(left, right);
     sp--;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     if (result == NULL) {
         sp--;
         ERROR();
@@ -186,9 +186,9 @@ LEAF(BINARY_OP_INPLACE_ADD_UNICODE)
     PyObject **target = &LOCAL(_Py_OPARG(store));
     GUARD(*target == left);
     sp -= 2;
-    Py_DECREF(left);   /* the variable's reference is left */
+    DECREF(left);   /* the variable's reference is left */
     PyUnicode_Append(target, right);
-    Py_DECREF(right);
+    DECREF(right);
     if (*target == NULL) {
         ERROR();
     }
@@ -208,8 +208,8 @@ INSTRUCTION(COMPARE_OP)
     }
     sp--;
     sp[-1] = result;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     next += CACHES(COMPARE_OP);
     NEXT_AFTER_CALL();
 }
@@ -256,8 +256,8 @@ LEAF(COMPARE_OP_INT_JUMP)
     long a = single_digit_value(left);
     long b = single_digit_value(right);
     sp -= 2;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     bool jump = ((1 << (1 + (a > b) - (a < b))) & mask) != 0;
     COMPARE_AND_JUMP(jump);
 }
@@ -272,8 +272,8 @@ LEAF(COMPARE_OP_FLOAT_JUMP)
     GUARD(!isunordered(a, b));
     int mask = JUMP_MASK((_PyCompareOpCache *)next);
     sp -= 2;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     bool jump = ((1 << (1 + (a > b) - (a < b))) & mask) != 0;
     COMPARE_AND_JUMP(jump);
 }
@@ -290,8 +290,8 @@ LEAF(COMPARE_OP_STR_JUMP)
     }
     int mask = JUMP_MASK((_PyCompareOpCache *)next);
     sp -= 2;
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     COMPARE_AND_JUMP((mask & (equal ? 2 : 1)) != 0);
 }
 
@@ -304,8 +304,8 @@ LEAF(IS_OP)
     PyObject *left = sp[-1];
     bool result = (left == right) ^ oparg;
     sp[-1] = Py_NewRef(result ? Py_True : Py_False);
-    Py_DECREF(left);
-    Py_DECREF(right);
+    DECREF(left);
+    DECREF(right);
     NEXT();
 }
 
@@ -319,8 +319,8 @@ INSTRUCTION(CONTAINS_OP)
     }
     sp--;
     sp[-1] = Py_NewRef((found ^ oparg) ? Py_True : Py_False);
-    Py_DECREF(item);
-    Py_DECREF(container);
+    DECREF(item);
+    DECREF(container);
     NEXT_AFTER_CALL();
 }
 
@@ -350,8 +350,8 @@ INSTRUCTION(BINARY_SUBSCR)
     }
     sp--;
     sp[-1] = result;
-    Py_DECREF(container);
-    Py_DECREF(index);
+    DECREF(container);
+    DECREF(index);
     next += CACHES(BINARY_SUBSCR);
     NEXT_AFTER_CALL();
 }
@@ -382,8 +382,8 @@ LEAF(BINARY_SUBSCR_ADAPTIVE)
         PyObject *result = Py_NewRef(item(container, i));                                          \
         sp--;                                                                                      \
         sp[-1] = result;                                                                           \
-        Py_DECREF(index);                                                                          \
-        Py_DECREF(container);                                                                      \
+        DECREF(index);                                                                          \
+        DECREF(container);                                                                      \
         next += CACHES(BINARY_SUBSCR);                                                             \
         NEXT();                                                                                    \
     }
@@ -407,8 +407,8 @@ INSTRUCTION(BINARY_SUBSCR_DICT)
     Py_INCREF(value);
     sp--;
     sp[-1] = value;
-    Py_DECREF(dict);
-    Py_DECREF(key);
+    DECREF(dict);
+    DECREF(key);
     next += CACHES(BINARY_SUBSCR);
     NEXT_AFTER_CALL();
 }
@@ -453,9 +453,9 @@ INSTRUCTION(STORE_SUBSCR)
         ERROR();
     }
     sp -= 3;
-    Py_DECREF(value);
-    Py_DECREF(container);
-    Py_DECREF(index);
+    DECREF(value);
+    DECREF(container);
+    DECREF(index);
     next += CACHES(STORE_SUBSCR);
     NEXT_AFTER_CALL();
 }
@@ -485,9 +485,9 @@ LEAF(STORE_SUBSCR_LIST_INT)
     PyObject *old = PyList_GET_ITEM(list, i);
     PyList_SET_ITEM(list, i, sp[-3]);
     sp -= 3;
-    Py_DECREF(old);
-    Py_DECREF(index);
-    Py_DECREF(list);
+    DECREF(old);
+    DECREF(index);
+    DECREF(list);
     next += CACHES(STORE_SUBSCR);
     NEXT();
 }
@@ -499,7 +499,7 @@ INSTRUCTION(STORE_SUBSCR_DICT)
     GUARD(PyDict_CheckExact(dict));
     sp -= 3;
     int failed = _PyDict_SetItem_Take2((PyDictObject *)dict, key, sp[0]);
-    Py_DECREF(dict);
+    DECREF(dict);
     if (failed) {
         ERROR();
     }
@@ -515,7 +515,7 @@ INSTRUCTION(DELETE_SUBSCR)
         ERROR();
     }
     sp -= 2;
-    Py_DECREF(container);
-    Py_DECREF(index);
+    DECREF(container);
+    DECREF(index);
     NEXT_AFTER_CALL();
 }

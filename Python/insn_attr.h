@@ -8,7 +8,7 @@ INSTRUCTION(LOAD_ATTR)
         ERROR();
     }
     sp[-1] = value;
-    Py_DECREF(owner);
+    DECREF(owner);
     next += CACHES(LOAD_ATTR);
     NEXT_AFTER_CALL();
 }
@@ -32,7 +32,7 @@ LEAF(LOAD_ATTR_ADAPTIVE)
     do {                                                                                           \
         PyObject *loaded_ = (value);                                                               \
         sp[-1] = Py_NewRef(loaded_);                                                               \
-        Py_DECREF(owner);                                                                          \
+        DECREF(owner);                                                                          \
         next += CACHES(LOAD_ATTR);                                                                 \
         NEXT();                                                                                    \
     } while (0)
@@ -94,8 +94,8 @@ INSTRUCTION(STORE_ATTR)
         ERROR();
     }
     sp -= 2;
-    Py_DECREF(value);
-    Py_DECREF(owner);
+    DECREF(value);
+    DECREF(owner);
     next += CACHES(STORE_ATTR);
     NEXT_AFTER_CALL();
 }
@@ -130,9 +130,9 @@ LEAF(STORE_ATTR_INSTANCE_VALUE)
         _PyDictValues_AddToInsertionOrder(values, index);
     }
     else {
-        Py_DECREF(old);
+        DECREF(old);
     }
-    Py_DECREF(owner);
+    DECREF(owner);
     next += CACHES(STORE_ATTR);
     NEXT();
 }
@@ -155,8 +155,8 @@ LEAF(STORE_ATTR_WITH_HINT)
         _PyObject_GC_TRACK((PyObject *)dict);
     }
     dict->ma_version_tag = DICT_NEXT_VERSION();
-    Py_DECREF(old);
-    Py_DECREF(owner);
+    DECREF(old);
+    DECREF(owner);
     next += CACHES(STORE_ATTR);
     NEXT();
 }
@@ -170,8 +170,8 @@ LEAF(STORE_ATTR_SLOT)
     sp -= 2;
     PyObject *old = *slot;
     *slot = sp[0];
-    Py_XDECREF(old);
-    Py_DECREF(owner);
+    XDECREF(old);
+    DECREF(owner);
     next += CACHES(STORE_ATTR);
     NEXT();
 }
@@ -183,7 +183,7 @@ INSTRUCTION(DELETE_ATTR)
         ERROR();
     }
     sp--;
-    Py_DECREF(owner);
+    DECREF(owner);
     NEXT_AFTER_CALL();
 }
 
@@ -204,7 +204,7 @@ INSTRUCTION(LOAD_METHOD)
     else {
         sp[-1] = NULL;
         *sp++ = method;
-        Py_DECREF(owner);
+        DECREF(owner);
     }
     next += CACHES(LOAD_METHOD);
     NEXT_AFTER_CALL();
@@ -276,7 +276,7 @@ LEAF(LOAD_METHOD_MODULE)
     GUARD(value != NULL);
     sp[-1] = NULL;
     *sp++ = Py_NewRef(value);
-    Py_DECREF(owner);
+    DECREF(owner);
     next += CACHES(LOAD_METHOD);
     NEXT();
 }
@@ -290,7 +290,7 @@ LEAF(LOAD_METHOD_CLASS)
     PyObject *method = Py_NewRef(read_obj(cache->descr));
     sp[-1] = NULL;
     *sp++ = method;
-    Py_DECREF(cls);
+    DECREF(cls);
     next += CACHES(LOAD_METHOD);
     NEXT();
 }

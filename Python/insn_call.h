@@ -27,10 +27,10 @@ LEAF(KW_NAMES)
 /* Drop the callable and its `total` arguments, and the NULL below where there is one. */
 #define DROP_CALL()                                                                                \
     do {                                                                                           \
-        PyObject **dropped_ = sp - total - 1;                                                      \
+        PyObject **slots_ = sp - total - 1;                                                        \
         sp -= oparg + 2;                                                                           \
         for (Py_ssize_t n_ = total; n_ >= 0; n_--) {                                               \
-            Py_DECREF(dropped_[n_]);                                                               \
+            DECREF(slots_[n_]);                                                                    \
         }                                                                                          \
     } while (0)
 
@@ -83,7 +83,7 @@ LEAF(PRECALL_BOUND_METHOD)
     GUARD(sp[-(oparg + 2)] == NULL && Py_IS_TYPE(method, &PyMethod_Type));
     sp[-(oparg + 2)] = Py_NewRef(PyMethod_GET_FUNCTION(method));
     sp[-(oparg + 1)] = Py_NewRef(PyMethod_GET_SELF(method));
-    Py_DECREF(method);
+    DECREF(method);
     next += CACHES(PRECALL);
     NEXT();
 }
@@ -115,7 +115,7 @@ INSTRUCTION(CALL)
             func = (PyFunctionObject *)Py_NewRef(PyMethod_GET_FUNCTION(callable));
             *--args = Py_NewRef(PyMethod_GET_SELF(callable));
             nargs++;
-            Py_DECREF(callable);
+            DECREF(callable);
         }
         if (func != NULL) {
             sp -= oparg + 2;
@@ -140,7 +140,7 @@ INSTRUCTION(CALL)
                 kwnames = NULL;
                 sp -= oparg + 2;
                 if (callee == NULL) {
-                    Py_DECREF(type);
+                    DECREF(type);
                     if (result == NULL) {
                         ERROR();
                     }
@@ -150,7 +150,7 @@ INSTRUCTION(CALL)
                 }
                 next += CACHES(CALL);
                 STORE_FRAME();
-                Py_DECREF(type);
+                DECREF(type);
                 ENTER(callee);
             }
         }
@@ -265,8 +265,8 @@ INSTRUCTION(PRECALL_NO_KW_TYPE_1)
     PyObject *obj = sp[-1];
     sp -= 2;
     sp[-1] = Py_NewRef(Py_TYPE(obj));
-    Py_DECREF(obj);
-    Py_DECREF(&PyType_Type);
+    DECREF(obj);
+    DECREF(&PyType_Type);
     next += PAST_PRECALL_AND_CALL;
     NEXT();
 }
@@ -409,8 +409,8 @@ INSTRUCTION(PRECALL_NO_KW_LIST_APPEND)
         ERROR();
     }
     sp -= 3;
-    Py_DECREF(list);
-    Py_DECREF(method);
+    DECREF(list);
+    DECREF(method);
     next += PAST_PRECALL_AND_CALL;
     if (SLP_LIKELY(_Py_OPCODE(*next) == POP_TOP)) {
         next++;
@@ -504,7 +504,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
                 ERROR();
             }
             if (_PyDict_MergeEx(dict, kwargs, 2) < 0) {
-                Py_DECREF(dict);
+                DECREF(dict);
                 slp_raise_kwargs_error(tstate, sp[-3], kwargs);
                 ERROR();
             }
@@ -534,7 +534,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
             if (prepended == NULL) {
                 ERROR();
             }
-            Py_DECREF(args);
+            DECREF(args);
             args = bottom[2] = prepended;
             PyObject *function = Py_NewRef(PyMethod_GET_FUNCTION(callable));
             Py_SETREF(bottom[1], function);
@@ -563,7 +563,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
         if (callee != NULL) {
             while (sp > bottom) {
                 sp--;
-                Py_XDECREF(*sp);
+                XDECREF(*sp);
             }
             STORE_FRAME();
             ENTER(callee);
@@ -582,7 +582,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
 called_ex:
     while (sp > bottom) {
         sp--;
-        Py_XDECREF(*sp);
+        XDECREF(*sp);
     }
     if (result == SLP_UNWIND) {
         goto switch_tasklet;

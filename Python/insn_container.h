@@ -37,11 +37,11 @@ INSTRUCTION(BUILD_SET)
         if (!failed) {
             failed = PySet_Add(set, item);
         }
-        Py_DECREF(item);
+        DECREF(item);
     }
     sp -= oparg;
     if (failed) {
-        Py_DECREF(set);
+        DECREF(set);
         ERROR();
     }
     *sp++ = set;
@@ -93,9 +93,9 @@ INSTRUCTION(BUILD_SLICE)
     PyObject *stop = *--sp;
     PyObject *start = sp[-1];
     PyObject *slice = PySlice_New(start, stop, step);
-    Py_DECREF(start);
-    Py_DECREF(stop);
-    Py_XDECREF(step);
+    DECREF(start);
+    DECREF(stop);
+    XDECREF(step);
     if (slice == NULL) {
         sp--;
         ERROR();
@@ -120,7 +120,7 @@ INSTRUCTION(PRINT_EXPR)
 {
     PyObject *value = *--sp;
     int failed = slp_print_expr(tstate, value);
-    Py_DECREF(value);
+    DECREF(value);
     if (failed) {
         ERROR();
     }
@@ -142,7 +142,7 @@ INSTRUCTION(SET_ADD)
 {
     PyObject *value = *--sp;
     int failed = PySet_Add(sp[-oparg], value);
-    Py_DECREF(value);
+    DECREF(value);
     if (failed) {
         ERROR();
     }
@@ -164,7 +164,7 @@ INSTRUCTION(LIST_EXTEND)
 {
     PyObject *iterable = *--sp;
     int failed = slp_list_extend(tstate, sp[-oparg], iterable);
-    Py_DECREF(iterable);
+    DECREF(iterable);
     if (failed) {
         ERROR();
     }
@@ -175,7 +175,7 @@ INSTRUCTION(SET_UPDATE)
 {
     PyObject *iterable = *--sp;
     int failed = _PySet_Update(sp[-oparg], iterable);
-    Py_DECREF(iterable);
+    DECREF(iterable);
     if (failed < 0) {
         ERROR();
     }
@@ -186,7 +186,7 @@ INSTRUCTION(DICT_UPDATE)
 {
     PyObject *update = *--sp;
     int failed = slp_dict_update(tstate, sp[-oparg], update);
-    Py_DECREF(update);
+    DECREF(update);
     if (failed) {
         ERROR();
     }
@@ -197,7 +197,7 @@ INSTRUCTION(DICT_MERGE)
 {
     PyObject *update = *--sp;
     int failed = slp_dict_merge(tstate, sp[-(2 + oparg)], sp[-oparg], update);
-    Py_DECREF(update);
+    DECREF(update);
     if (failed) {
         ERROR();
     }
@@ -220,7 +220,7 @@ INSTRUCTION(UNPACK_SEQUENCE)
 {
     PyObject *sequence = *--sp;
     int failed = slp_unpack_iterable(tstate, sequence, oparg, -1, sp + oparg);
-    Py_DECREF(sequence);
+    DECREF(sequence);
     if (failed) {
         ERROR();
     }
@@ -247,7 +247,7 @@ LEAF(UNPACK_SEQUENCE_TWO_TUPLE)
     GUARD(PyTuple_GET_SIZE(tuple) == 2);
     sp[-1] = Py_NewRef(PyTuple_GET_ITEM(tuple, 1));
     *sp++ = Py_NewRef(PyTuple_GET_ITEM(tuple, 0));
-    Py_DECREF(tuple);
+    DECREF(tuple);
     next += CACHES(UNPACK_SEQUENCE);
     NEXT();
 }
@@ -261,7 +261,7 @@ LEAF(UNPACK_SEQUENCE_TUPLE)
     for (Py_ssize_t i = oparg; i-- > 0;) {
         *sp++ = Py_NewRef(PyTuple_GET_ITEM(tuple, i));
     }
-    Py_DECREF(tuple);
+    DECREF(tuple);
     next += CACHES(UNPACK_SEQUENCE);
     NEXT();
 }
@@ -275,7 +275,7 @@ LEAF(UNPACK_SEQUENCE_LIST)
     for (Py_ssize_t i = oparg; i-- > 0;) {
         *sp++ = Py_NewRef(PyList_GET_ITEM(list, i));
     }
-    Py_DECREF(list);
+    DECREF(list);
     next += CACHES(UNPACK_SEQUENCE);
     NEXT();
 }
@@ -287,7 +287,7 @@ INSTRUCTION(UNPACK_EX)
     int count = before + 1 + after;
     PyObject *sequence = *--sp;
     int failed = slp_unpack_iterable(tstate, sequence, before, after, sp + count);
-    Py_DECREF(sequence);
+    DECREF(sequence);
     if (failed) {
         ERROR();
     }

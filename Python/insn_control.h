@@ -77,17 +77,17 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
     {                                                                                              \
         PyObject *condition = *--sp;                                                               \
         if (condition == ((when) ? Py_False : Py_True)) {                                          \
-            Py_DECREF(condition);                                                                  \
+            DECREF(condition);                                                                  \
             NEXT();                                                                                \
         }                                                                                          \
         if (condition == ((when) ? Py_True : Py_False)) {                                          \
-            Py_DECREF(condition);                                                                  \
+            DECREF(condition);                                                                  \
             step;                                                                                  \
             NEXT();                                                                                \
         }                                                                                          \
         frame->prev_instr = next - 1;                                                              \
         int is_true = truth(condition);                                                            \
-        Py_DECREF(condition);                                                                      \
+        DECREF(condition);                                                                      \
         if (is_true < 0) {                                                                         \
             ERROR();                                                                               \
         }                                                                                          \
@@ -112,7 +112,7 @@ LEAF(POP_JUMP_BACKWARD_IF_FALSE) POP_JUMP(0, JUMP_BACK)
     {                                                                                              \
         PyObject *value = *--sp;                                                                   \
         bool jump = value test Py_None;                                                            \
-        Py_DECREF(value);                                                                          \
+        DECREF(value);                                                                          \
         if (jump) {                                                                                \
             step;                                                                                  \
         }                                                                                          \
@@ -140,7 +140,7 @@ LEAF(POP_JUMP_BACKWARD_IF_NOT_NONE) POP_JUMP_NONE(!=, JUMP_BACK)
         }                                                                                          \
         else {                                                                                     \
             sp--;                                                                                  \
-            Py_DECREF(condition);                                                                  \
+            DECREF(condition);                                                                  \
         }                                                                                          \
         NEXT_AFTER_CALL();                                                                         \
     }
@@ -157,7 +157,7 @@ INSTRUCTION(RETURN_VALUE)
     assert(sp == STACK_BASE());
     STORE_STACK();
     if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
-        Py_DECREF(value);
+        DECREF(value);
         goto leave_raising;
     }
     _PyInterpreterFrame *caller = frame->previous;

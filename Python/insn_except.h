@@ -45,7 +45,7 @@ INSTRUCTION(POP_EXCEPT)
     _PyErr_StackItem *handled = tstate->exc_info;
     PyObject *done = handled->exc_value;
     handled->exc_value = *--sp;
-    Py_XDECREF(done);
+    XDECREF(done);
     NEXT_AFTER_CALL();
 }
 
@@ -64,7 +64,7 @@ INSTRUCTION(CHECK_EXC_MATCH)
         matches = PyErr_GivenExceptionMatches(exc, type);
     }
     sp[-1] = Py_NewRef(matches ? Py_True : Py_False);
-    Py_DECREF(type);
+    DECREF(type);
     NEXT_AFTER_CALL();
 }
 
@@ -80,14 +80,14 @@ INSTRUCTION(CHECK_EG_MATCH)
         ERROR();
     }
     sp[-1] = match;
-    Py_DECREF(type);
+    DECREF(type);
     if (match == Py_None) {
-        Py_XDECREF(rest);
+        XDECREF(rest);
     }
     else {
         sp[-2] = rest;
         PyErr_SetHandledException(match);
-        Py_DECREF(exc);
+        DECREF(exc);
     }
     NEXT_AFTER_CALL();
 }
@@ -104,8 +104,8 @@ INSTRUCTION(PREP_RERAISE_STAR)
     }
     sp--;
     sp[-1] = group;
-    Py_DECREF(excs);
-    Py_DECREF(original);
+    DECREF(excs);
+    DECREF(original);
     NEXT_AFTER_CALL();
 }
 
@@ -145,8 +145,8 @@ INSTRUCTION(BEFORE_WITH)
                           "'%.200s' object does not support the context manager protocol (missed __exit__ method)",
                           Py_TYPE(manager)->tp_name);
         }
-        Py_XDECREF(enter);
-        Py_XDECREF(python_enter);
+        XDECREF(enter);
+        XDECREF(python_enter);
         ERROR();
     }
     sp[-1] = exit;
@@ -161,8 +161,8 @@ INSTRUCTION(BEFORE_WITH)
         ENTER(callee);
     }
     PyObject *result = PyObject_CallNoArgs(enter);
-    Py_DECREF(enter);
-    Py_DECREF(manager);
+    DECREF(enter);
+    DECREF(manager);
     if (result == NULL) {
         ERROR();
     }
@@ -190,13 +190,13 @@ INSTRUCTION(BEFORE_ASYNC_WITH)
                           "(missed __aexit__ method)",
                           Py_TYPE(manager)->tp_name);
         }
-        Py_DECREF(enter);
+        DECREF(enter);
         ERROR();
     }
     sp[-1] = exit;
     PyObject *result = PyObject_CallNoArgs(enter);
-    Py_DECREF(enter);
-    Py_DECREF(manager);
+    DECREF(enter);
+    DECREF(manager);
     if (result == NULL) {
         ERROR();
     }
@@ -231,7 +231,7 @@ INSTRUCTION(WITH_EXCEPT_START)
     }
     PyObject *args[4] = {NULL, PyExceptionInstance_Class(exc), exc, traceback};
     PyObject *result = PyObject_Vectorcall(exit, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_DECREF(traceback);
+    DECREF(traceback);
     if (result == NULL) {
         ERROR();
     }

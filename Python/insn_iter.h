@@ -13,7 +13,7 @@ INSTRUCTION(GET_ITER)
         ERROR();
     }
     sp[-1] = iterator;
-    Py_DECREF(iterable);
+    DECREF(iterable);
     NEXT_AFTER_CALL();
 }
 
@@ -43,7 +43,7 @@ INSTRUCTION(FOR_ITER)
                 NEXT();
             }
             it->it_seq = NULL;
-            Py_DECREF(list);
+            DECREF(list);
         }
         goto iterator_exhausted;
     }
@@ -98,7 +98,7 @@ INSTRUCTION(FOR_ITER)
     }
 iterator_exhausted:
     sp--;
-    Py_DECREF(iterator);
+    DECREF(iterator);
     next += oparg;
     NEXT_AFTER_CALL();
 }
@@ -138,13 +138,13 @@ INSTRUCTION(SEND)
             status = _PyGen_FetchStopIterationValue(&result) == 0 ? PYGEN_RETURN : PYGEN_ERROR;
         }
     }
-    Py_DECREF(sent);
+    DECREF(sent);
     if (status == PYGEN_ERROR) {
         ERROR();
     }
     if (status == PYGEN_RETURN) {
         sp[-1] = result;
-        Py_DECREF(receiver);
+        DECREF(receiver);
         next += oparg;
     }
     else {
@@ -164,24 +164,24 @@ generator_returned:
         && (value != Py_None || Py_IS_TYPE(sp[-1], &PyCoro_Type))) {
         STORE_STACK();
         if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
-            Py_DECREF(value);
+            DECREF(value);
             ERROR();
         }
     }
     if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
         frame->stacktop = -1;
     }
-    next += distance;
     PyObject *generator = sp[-1];
-    if (_Py_OPCODE(next[-1 - distance]) == FOR_ITER) {
+    if (_Py_OPCODE(next[-1]) == FOR_ITER) {
         sp--;
-        Py_DECREF(value);
+        DECREF(value);
     }
     else {
-        assert(_Py_OPCODE(next[-1 - distance]) == SEND);
+        assert(_Py_OPCODE(next[-1]) == SEND);
         sp[-1] = value;
     }
-    Py_DECREF(generator);
+    DECREF(generator);
+    next += distance;
     NEXT_AFTER_CALL();
 }
 
@@ -193,7 +193,7 @@ INSTRUCTION(YIELD_VALUE)
     gen->gi_frame_state = FRAME_SUSPENDED;
     STORE_STACK();
     if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
-        Py_DECREF(value);
+        DECREF(value);
         goto leave_raising;
     }
     tstate->recursion_remaining++;
@@ -257,7 +257,7 @@ INSTRUCTION(GET_AWAITABLE)
         ERROR();
     }
     sp[-1] = awaitable;
-    Py_DECREF(iterable);
+    DECREF(iterable);
     NEXT_AFTER_CALL();
 }
 
@@ -296,9 +296,9 @@ INSTRUCTION(END_ASYNC_FOR)
 {
     PyObject *exc = *--sp;
     if (PyErr_GivenExceptionMatches(exc, PyExc_StopAsyncIteration)) {
-        Py_DECREF(exc);
+        DECREF(exc);
         sp--;
-        Py_DECREF(*sp);
+        DECREF(*sp);
         NEXT_AFTER_CALL();
     }
     raise_again(tstate, exc);

@@ -54,8 +54,8 @@ INSTRUCTION(MATCH_CLASS)
     }
     sp -= 2;
     sp[-1] = attributes;
-    Py_DECREF(names);
-    Py_DECREF(type);
-    Py_DECREF(subject);
+    DECREF(names);
+    DECREF(type);
+    DECREF(subject);
     NEXT_AFTER_CALL();
 }

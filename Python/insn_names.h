@@ -25,7 +25,7 @@ INSTRUCTION(STORE_NAME)
         ERROR();
     }
     sp--;
-    Py_DECREF(value);
+    DECREF(value);
     NEXT_AFTER_CALL();
 }
 
@@ -115,7 +115,7 @@ INSTRUCTION(STORE_GLOBAL)
         ERROR();
     }
     sp--;
-    Py_DECREF(value);
+    DECREF(value);
     NEXT();
 }
 
@@ -208,7 +208,7 @@ INSTRUCTION(MAKE_FUNCTION)
 {
     PyObject *code = *--sp;
     PyFunctionObject *func = (PyFunctionObject *)PyFunction_New(code, frame->f_globals);
-    Py_DECREF(code);
+    DECREF(code);
     if (func == NULL) {
         ERROR();
     }

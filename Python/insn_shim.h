@@ -7,14 +7,14 @@ INSTRUCTION(SLP_INIT_RESULT)
     if (SLP_UNLIKELY(result != Py_None)) {
         _PyErr_Format(tstate, PyExc_TypeError, "__init__() should return None, not '%.200s'",
                       Py_TYPE(result)->tp_name);
-        Py_DECREF(result);
+        DECREF(result);
         ERROR();
     }
-    Py_DECREF(result);
+    DECREF(result);
     PyObject *instance = *--sp;
     _PyInterpreterFrame *caller = frame->previous;
     cframe.current_frame = caller;
-    Py_DECREF(frame->f_code);
+    DECREF(frame->f_code);
     slp_frame_free(tstate, frame);
     frame = caller;
     LOAD_FRAME();

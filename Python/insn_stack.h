@@ -13,7 +13,7 @@ LEAF(CACHE)
 LEAF(POP_TOP)
 {
     PyObject *value = *--sp;
-    Py_DECREF(value);
+    DECREF(value);
     NEXT();
 }
 
@@ -61,7 +61,7 @@ LEAF(STORE_FAST)
 {
     PyObject *old = LOCAL(oparg);
     LOCAL(oparg) = *--sp;
-    Py_XDECREF(old);
+    XDECREF(old);
     NEXT();
 }
 
@@ -72,7 +72,7 @@ LEAF(DELETE_FAST)
         goto unbound_local;
     }
     LOCAL(oparg) = NULL;
-    Py_DECREF(old);
+    DECREF(old);
     NEXT();
 }
 
@@ -123,7 +123,7 @@ LEAF(STORE_FAST__LOAD_FAST)
 {
     PyObject *old = LOCAL(oparg);
     LOCAL(oparg) = *--sp;
-    Py_XDECREF(old);
+    XDECREF(old);
     oparg = _Py_OPARG(*next++);
     PyObject *value = LOCAL(oparg);
     if (SLP_UNLIKELY(value == NULL)) {
@@ -137,11 +137,11 @@ LEAF(STORE_FAST__STORE_FAST)
 {
     PyObject *old = LOCAL(oparg);
     LOCAL(oparg) = *--sp;
-    Py_XDECREF(old);
+    XDECREF(old);
     oparg = _Py_OPARG(*next++);
     old = LOCAL(oparg);
     LOCAL(oparg) = *--sp;
-    Py_XDECREF(old);
+    XDECREF(old);
     NEXT();
 }
 
@@ -155,7 +155,7 @@ INSTRUCTION(MAKE_CELL)
         ERROR();
     }
     LOCAL(oparg) = cell;
-    Py_XDECREF(initial);
+    XDECREF(initial);
     NEXT();
 }
 
@@ -196,7 +196,7 @@ LEAF(STORE_DEREF)
     PyObject *cell = LOCAL(oparg);
     PyObject *old = PyCell_GET(cell);
     PyCell_SET(cell, *--sp);
-    Py_XDECREF(old);
+    XDECREF(old);
     NEXT();
 }
 
@@ -208,7 +208,7 @@ LEAF(DELETE_DEREF)
         goto unbound_local;
     }
     PyCell_SET(cell, NULL);
-    Py_DECREF(old);
+    DECREF(old);
     NEXT();
 }
 

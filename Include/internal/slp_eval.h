@@ -12,7 +12,7 @@
  *
  * Beginning
  *   INSTRUCTION(NAME) { ... }   may run other code or raise; records its position in the frame
- *   LEAF(NAME) { ... }          neither (but for a __del__ behind a dropped reference): does not
+ *   LEAF(NAME) { ... }          neither, but for destructors behind a DECREF(), which records it
  *
  * Endings (every path through an instruction ends in one of them)
  *   NEXT()            go on with the next instruction
