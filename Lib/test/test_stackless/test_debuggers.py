@@ -272,7 +272,7 @@ class Frames(WithSample):
         ''')
 
     def test_where_destructors_run(self):
-        """The line and columns of the frame below __del__, for the instructions that drop a last reference."""
+        """The position in the frame below __del__, for the instructions that drop a last reference."""
         self.same_program('''
             import sys
 
