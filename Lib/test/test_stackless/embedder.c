@@ -2,7 +2,8 @@
 
        embedder MODE PYTHON SOURCE
 
-   run SOURCE in so many life cycles of the interpreter, in the way MODE says; PYTHON becomes the program name. */
+   runs SOURCE in one life of the interpreter, or in ten, in the way MODE says; PYTHON becomes the program
+   name. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
