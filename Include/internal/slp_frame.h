@@ -50,11 +50,17 @@ _PyInterpreterFrame *slp_frame_alloc_slow(PyThreadState *tstate, size_t words);
 /* Give back the memory of `frame`, the newest of its stack, when it is the first of its chunk. */
 void slp_frame_free_slow(PyThreadState *tstate, _PyInterpreterFrame *frame);
 
-/* Room for a frame of `words`.  NULL with MemoryError. */
+/* Room for a frame of `words`.  NULL with MemoryError.
+ *
+ * --with-torture=tiny-chunks: every frame has a chunk of its own, so that each push and each pop
+ * crosses an edge and a stale pointer into a frame that is gone points to freed memory. */
 static inline _PyInterpreterFrame *
 slp_frame_alloc(PyThreadState *tstate, size_t words)
 {
     PyObject **top = tstate->datastack_top;
+#if SLP_TORTURE_TINY_CHUNKS
+    top = NULL;
+#endif
     if (SLP_LIKELY(top != NULL && words <= (size_t)(tstate->datastack_limit - top))) {
         tstate->datastack_top = top + words;
         return (_PyInterpreterFrame *)top;

@@ -49,9 +49,14 @@ is_heap(const _PyStackChunk *chunk)
 static void
 retire_chunk(PyThreadState *tstate, _PyStackChunk *chunk)
 {
+#if SLP_TORTURE_TINY_CHUNKS
+    const bool keep = false;
+#else
+    const bool keep = true;
+#endif
     if (is_heap(chunk)) {
         slp_thread *th = slp_thread_peek(tstate);
-        if (th != NULL && (th->spare_heap == NULL || th->spare_heap->size < chunk->size)) {
+        if (keep && th != NULL && (th->spare_heap == NULL || th->spare_heap->size < chunk->size)) {
             _PyStackChunk *smaller = th->spare_heap;
             th->spare_heap = chunk;
             chunk = smaller;
@@ -59,7 +64,7 @@ retire_chunk(PyThreadState *tstate, _PyStackChunk *chunk)
         PyObject_Free(chunk);
         return;
     }
-    if (spare_arena == NULL || spare_arena->size < chunk->size) {
+    if (keep && (spare_arena == NULL || spare_arena->size < chunk->size)) {
         pthread_once(&spare_arena_once, make_spare_arena_key);
         _PyStackChunk *smaller = spare_arena;
         spare_arena = chunk;
@@ -103,7 +108,12 @@ new_chunk(PyThreadState *tstate, const _PyStackChunk *newest, size_t needed)
     if (chunk != NULL) {
         return chunk;
     }
+#if SLP_TORTURE_TINY_CHUNKS
+    size_t bytes = needed;
+    newest = NULL;
+#else
     size_t bytes = heap ? SECOND_HEAP_CHUNK : FIRST_ARENA_CHUNK;
+#endif
     if (newest != NULL) {
         while (bytes < 2 * chunk_bytes(newest) && bytes < LARGEST_CHUNK) {
             bytes *= 2;

@@ -158,6 +158,15 @@ load_state(PyThreadState *tstate, PyTaskletObject *t)
     return frame;
 }
 
+/* --with-torture=gc-at-switch: the collector looks at every suspended tasklet, every time. */
+static inline void
+torture(void)
+{
+#if SLP_TORTURE_GC_AT_SWITCH
+    PyGC_Collect();
+#endif
+}
+
 _PyInterpreterFrame *
 slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame)
 {
@@ -174,6 +183,7 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     slp_tasklet_check(left);
     slp_tasklet_check(next);
     Py_DECREF(left);
+    torture();
     return entered;
 }
 
@@ -211,6 +221,7 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     Py_XDECREF(dropped.profileobj);
     slp_tasklet_check(next);
     Py_DECREF(ended);
+    torture();
     return entered;
 }
 
