@@ -143,6 +143,23 @@ use_installed_site(void)
     }
 }
 
+/* Does a ._pth file beside the executable say what the search path is?  Then it is that, and no more. */
+static bool
+has_pth_file(PyObject *results)
+{
+    PyObject *executable = PyDict_GetItemString(results, "executable");
+    const char *name = executable != NULL && PyUnicode_Check(executable) ? PyUnicode_AsUTF8(executable) : NULL;
+    if (name == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    const char *slash = strrchr(name, '/');
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot != NULL && (slash == NULL || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
+    char path[PATH_MAX];
+    return snprintf(path, sizeof(path), "%.*s._pth", (int)stem, name) < (int)sizeof(path) && access(path, R_OK) == 0;
+}
+
 /* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder, and with the
  * site module of the standard library that was found. */
 int
@@ -155,7 +172,7 @@ slp_config_from_results(PyConfig *config, PyObject *results)
     }
     // A search path that the embedder has set himself, or that was computed before, stays as it is.
     PyObject *paths = PyDict_GetItemString(results, "module_search_paths");
-    if (!config->module_search_paths_set && paths != NULL && PyList_Check(paths)) {
+    if (!config->module_search_paths_set && paths != NULL && PyList_Check(paths) && !has_pth_file(results)) {
         PyObject *lib = find_source_lib(results);
         if (lib != NULL) {
             int failed = PyList_Append(paths, lib);

@@ -1,6 +1,7 @@
 /* The life of an slp_thread: made on first use, detached when its thread state is cleared. */
 #include "slp_thread.h"
 
+#include "slp_generators.h"
 #include "slp_scheduler.h"
 
 static const char capsule_name[] = "_stackless.thread";
@@ -46,6 +47,7 @@ slp_thread_get(PyThreadState *tstate)
         PyErr_NoMemory();
         return NULL;
     }
+    slp_generators_init();
     th->tstate = tstate;
     th->holders = 1;
     PyObject *capsule = PyCapsule_New(th, capsule_name, NULL);
