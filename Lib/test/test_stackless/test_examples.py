@@ -27,7 +27,7 @@ class TestExamples(unittest.TestCase):
                           "Ada says hello, 3 of 3", "all done"])
 
     def test_producer_consumer(self):
-        lines = self.run_example("producer_consumer.py", "--producers", "3", "--consumers", "2", "--items", "5")
+        lines = self.run_example("producer_consumer.py", "--producers=3", "--consumers=2", "--items=5")
         offered = sorted(line.split()[-1] for line in lines if line.startswith("producer"))
         taken = sorted(item for line in lines if line.startswith("consumer")
                        for item in line.partition(": ")[2].split())
