@@ -83,6 +83,23 @@ single_digit_value(PyObject *value)
     return (long)Py_SIZE(value) * (long)((PyLongObject *)value)->ob_digit[0];
 }
 
+/* Can `value` stand in the one digit of an int that is not one of the shared small ones? */
+static inline bool
+fits_private_digit(long value)
+{
+    return (value >= _PY_NSMALLPOSINTS || value < -_PY_NSMALLNEGINTS) && value < PyLong_BASE
+           && value > -(long)PyLong_BASE;
+}
+
+/* Give an int that nobody else can see another value.  One-digit ints all have the same size. */
+static inline void
+overwrite_int(PyObject *op, long value)
+{
+    assert(PyLong_CheckExact(op) && is_single_digit(op) && fits_private_digit(value));
+    Py_SET_SIZE(op, value < 0 ? -1 : 1);
+    ((PyLongObject *)op)->ob_digit[0] = (digit)(value < 0 ? -value : value);
+}
+
 /* An int from a C long, where the caller owns `left` (a one-digit int) and has done with it: its
  * memory serves again when nobody else has it. */
 static inline PyObject *
@@ -92,16 +109,22 @@ int_result(PyObject *left, long value)
         Py_DECREF(left);
         return Py_NewRef((PyObject *)&_PyLong_SMALL_INTS[_PY_NSMALLNEGINTS + value]);
     }
-    unsigned long size = (unsigned long)(value < 0 ? -value : value);
-    if (Py_REFCNT(left) == 1 && size < PyLong_BASE) {
-        /* One-digit ints all have the same size, and so does zero's: room for one digit. */
-        Py_SET_SIZE(left, value < 0 ? -1 : 1);
-        ((PyLongObject *)left)->ob_digit[0] = (digit)size;
+    if (Py_REFCNT(left) == 1 && fits_private_digit(value)) {
+        overwrite_int(left, value);
         return left;
     }
     PyObject *result = PyLong_FromLong(value);
     Py_DECREF(left);
     return result;
+}
+
+/* Is `instruction` a store into a local variable?  Where the value that it is about to overwrite is
+ * a number that only that variable (and the stack, where it is an operand) refers to, the number
+ * is changed in place instead, and the store is skipped. */
+static inline bool
+is_store_fast(_Py_CODEUNIT instruction)
+{
+    return _Py_OPCODE(instruction) == STORE_FAST || _Py_OPCODE(instruction) == STORE_FAST__LOAD_FAST;
 }
 
 /* The value slot of entry `hint` of a dict, if that entry is `name`'s; else NULL. */

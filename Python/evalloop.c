@@ -35,6 +35,7 @@
 #include "slp_eval.h"
 
 #include "slp_channel.h"
+#include "slp_exchange.h"
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 

@@ -83,6 +83,11 @@ LEAF(BINARY_OP_ADAPTIVE)
     GOTO_INSTRUCTION(BINARY_OP);
 }
 
+/* x = x <operator> y for a local variable x: is `left` the old value, which nobody else has? */
+#define IS_STORED_BACK(left)                                                                       \
+    (Py_REFCNT(left) == 2 && is_store_fast(next[CACHES(BINARY_OP)])                                \
+     && LOCAL(_Py_OPARG(next[CACHES(BINARY_OP)])) == (left))
+
 /* One-digit operands are computed in a C long; the sum, the difference or the product fits.  Two
  * digits take a call. */
 #define INT_OPERATOR(expression, operator, big_operator)          \
@@ -94,7 +99,16 @@ LEAF(BINARY_OP_ADAPTIVE)
         if (SLP_LIKELY(is_single_digit(left) && is_single_digit(right))) {                         \
             long a = single_digit_value(left);                                                     \
             long b = single_digit_value(right);                                                    \
-            result = int_result(left, expression);                                                 \
+            long value = expression;                                                               \
+            if (IS_STORED_BACK(left) && fits_private_digit(value)) {                               \
+                overwrite_int(left, value);                                                        \
+                Py_DECREF(left);                                                                   \
+                Py_DECREF(right);                                                                  \
+                sp -= 2;                                                                           \
+                next += CACHES(BINARY_OP) + 1;                                                     \
+                NEXT();                                                                            \
+            }                                                                                      \
+            result = int_result(left, value);                                                      \
         }                                                                                          \
         else {                                                                                     \
             result = is_two_digits(left) && is_two_digits(right)                                   \
@@ -128,11 +142,19 @@ LEAF(BINARY_OP_MULTIPLY_INT) INT_OPERATOR(a * b, NB_MULTIPLY, _PyLong_Multiply)
         PyObject *right = sp[-1];                                                                  \
         GUARD(PyFloat_CheckExact(left) && PyFloat_CheckExact(right));                              \
         double value = PyFloat_AS_DOUBLE(left) op PyFloat_AS_DOUBLE(right);                        \
+        if (IS_STORED_BACK(left)) {                                                                \
+            ((PyFloatObject *)left)->ob_fval = value;                                              \
+            Py_DECREF(left);                                                                       \
+            Py_DECREF(right);                                                                      \
+            sp -= 2;                                                                               \
+            next += CACHES(BINARY_OP) + 1;                                                         \
+            NEXT();                                                                                \
+        }                                                                                          \
         sp--;                                                                                      \
         next += CACHES(BINARY_OP);                                                                 \
         if (Py_REFCNT(left) == 1) {                                                                \
             ((PyFloatObject *)left)->ob_fval = value;                                              \
-            DECREF(right);                                                                      \
+            Py_DECREF(right);                                                                      \
         }                                                                                          \
         else if (Py_REFCNT(right) == 1) {                                                          \
             ((PyFloatObject *)right)->ob_fval = value;                                             \
@@ -156,6 +178,7 @@ LEAF(BINARY_OP_ADD_FLOAT) FLOAT_OPERATOR(+)
 LEAF(BINARY_OP_SUBTRACT_FLOAT) FLOAT_OPERATOR(-)
 LEAF(BINARY_OP_MULTIPLY_FLOAT) FLOAT_OPERATOR(*)
 #undef FLOAT_OPERATOR
+#undef IS_STORED_BACK
 
 LEAF(BINARY_OP_ADD_UNICODE)
 {

@@ -314,9 +314,12 @@ INSTRUCTION(PRECALL_BUILTIN_CLASS)
 #define CALL_OFFERED(result, call)                                                                 \
     PyObject *result;                                                                              \
     do {                                                                                           \
-        slp_thread *thread_ = slp_thread_get(tstate);                                              \
-        if (thread_ == NULL) {                                                                     \
-            ERROR();                                                                               \
+        slp_thread *thread_ = slp_thread_peek(tstate);                                             \
+        if (SLP_UNLIKELY(thread_ == NULL)) {                                                       \
+            thread_ = slp_thread_get(tstate);                                                      \
+            if (thread_ == NULL) {                                                                 \
+                ERROR();                                                                           \
+            }                                                                                      \
         }                                                                                          \
         thread_->soft_offered = true;                                                              \
         result = (call);                                                                           \

@@ -53,6 +53,16 @@ INSTRUCTION(FOR_ITER)
             goto iterator_exhausted;
         }
         long value = (long)((unsigned long)it->start + (unsigned long)it->index * (unsigned long)it->step);
+        if (is_store_fast(*next) && !cframe.use_tracing) {
+            PyObject *old = LOCAL(_Py_OPARG(*next));
+            if (old != NULL && Py_REFCNT(old) == 1 && PyLong_CheckExact(old) && is_single_digit(old)
+                && fits_private_digit(value)) {
+                overwrite_int(old, value);
+                it->index++;
+                next++;
+                NEXT();
+            }
+        }
         PyObject *item = PyLong_FromLong(value);
         if (item == NULL) {
             ERROR();

@@ -39,28 +39,45 @@ slp_take_offer(slp_thread *th)
     return offered;
 }
 
+/* Is a trace or profile function set, or running? */
+static inline bool
+slp_is_traced(const PyThreadState *tstate)
+{
+    return tstate->c_tracefunc != NULL || tstate->c_profilefunc != NULL || tstate->tracing != 0;
+}
+
 /* Can the current tasklet be suspended here: 0, or -1 with the RuntimeError that says why not.
- * Called before anything is changed (queues, balances), so that a refusal leaves all as it was. */
-int slp_check_switch(slp_thread *th, bool soft);
+ * Called before anything is changed (queues, balances), so that a refusal leaves all as it was.
+ *
+ * Main may leave any activation of the loop: it comes back to it, since the others run on top. */
+int slp_check_switch_slow(slp_thread *th, bool soft);
+
+static inline int
+slp_check_switch(slp_thread *th, bool soft)
+{
+    PyThreadState *tstate = th->tstate;
+    if (SLP_LIKELY(soft && tstate->cframe == th->home && th->next == NULL && !slp_is_traced(tstate))) {
+        return 0;
+    }
+    return slp_check_switch_slow(th, soft);
+}
 
 /* Hand control to `next` (borrowed; alive, not current; tempval set).  Only after slp_check_switch()
  * said yes.  Always SLP_UNWIND, to be returned at once. */
-PyObject *slp_switch(slp_thread *th, PyTaskletObject *next);
+static inline PyObject *
+slp_switch(slp_thread *th, PyTaskletObject *next)
+{
+    assert(th->next == NULL && next != th->current && next->frame != NULL);
+    th->next = (PyTaskletObject *)Py_NewRef(next);
+    return SLP_UNWIND;
+}
 
 /* --- for the loop alone --- */
 
-/* Save the state of the current tasklet, whose top frame is `frame` (stack pointer and prev_instr
- * stored), and load th->next's: afterwards it is current and tstate->cframe->current_frame is its
- * top frame, which is returned. */
-_PyInterpreterFrame *slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame);
-
 /* The current tasklet's function is done: returned `result` (stolen), or raised (NULL, exception
- * set).  Asks the scheduler who is next, loads that one as slp_switch_frames() does, and frees the
- * ended one's frame stack. */
+ * set).  Asks the scheduler who is next, loads that one (slp_exchange.h), and frees the ended one's
+ * frame stack. */
 _PyInterpreterFrame *slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result);
-
-/* Take the current tasklet's tempval: a new reference, or NULL with the bomb's exception set. */
-PyObject *slp_take_tempval(PyThreadState *tstate, PyTaskletObject *t);
 
 /* --- the scheduler's side of ending (Stackless/module/scheduler.c) --- */
 

@@ -1,0 +1,118 @@
+/* The exchange of two tasklets' states, inlined into the loop.
+ *
+ * A tasklet's state is what the thread state holds on its behalf while it runs:
+ *
+ *   thread state                         tasklet                 why
+ *   cframe->current_frame                frame                   where it goes on
+ *   datastack_chunk, _top, _limit        chunk, stack_top        its frames' memory
+ *   exc_info                             exc_info                exceptions being handled
+ *   context                              context                 context variables
+ *   recursion_remaining                  recursion_depth         each has the full limit
+ *   c_tracefunc, ..., tracing            trace                   traced one by one
+ *
+ * slp_save_state() and slp_load_state() are the only places that know the list; test_state.py has a test for
+ * each row.  A soft switch happens between two instructions, with no C frame of the tasklet alive
+ * and no exception set: what C code keeps in the thread state while it runs (trash_delete_nesting,
+ * recursion_headroom, curexc_*) has nothing to save.
+ */
+#ifndef SLP_EXCHANGE_H
+#define SLP_EXCHANGE_H
+
+#include "slp_bomb.h"
+#include "slp_switch.h"
+
+/* Move the trace and profile functions out of the thread state, or back in. */
+void slp_save_trace(PyThreadState *tstate, PyTaskletObject *t);
+void slp_load_trace(PyThreadState *tstate, PyTaskletObject *t);
+
+static inline void
+slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *frame)
+{
+    t->frame = frame;
+    t->chunk = tstate->datastack_chunk;
+    t->stack_top = tstate->datastack_top;
+    t->exc_info = tstate->exc_info;
+    t->context = tstate->context;
+    t->recursion_depth = tstate->recursion_limit - tstate->recursion_remaining;
+    if (SLP_UNLIKELY(slp_is_traced(tstate))) {
+        slp_save_trace(tstate, t);
+    }
+}
+
+static inline _PyInterpreterFrame *
+slp_load_state(PyThreadState *tstate, PyTaskletObject *t)
+{
+    _PyInterpreterFrame *frame = t->frame;
+    _PyCFrame *cframe = tstate->cframe;
+    t->frame = NULL;
+    tstate->datastack_chunk = t->chunk;
+    tstate->datastack_top = t->stack_top;
+    tstate->datastack_limit = slp_chunk_limit(t->chunk);
+    t->chunk = NULL;
+    t->stack_top = NULL;
+    tstate->exc_info = t->exc_info;
+    if (tstate->context != t->context) {
+        tstate->context = t->context;
+        tstate->context_ver++;
+    }
+    t->context = NULL;
+    tstate->recursion_remaining = tstate->recursion_limit - t->recursion_depth;
+    if (SLP_UNLIKELY(t->trace != NULL)) {
+        slp_load_trace(tstate, t);
+    }
+    cframe->use_tracing = slp_is_traced(tstate) && tstate->tracing == 0 ? 255 : 0;
+    cframe->current_frame = frame;
+    return frame;
+}
+
+/* --with-torture=gc-at-switch: the collector looks at every suspended tasklet, every time. */
+static inline void
+slp_torture_switch(void)
+{
+#if SLP_TORTURE_GC_AT_SWITCH
+    PyGC_Collect();
+#endif
+}
+
+/* Save the state of the current tasklet, whose top frame is `frame` (stack pointer and prev_instr
+ * stored), and load th->next's: afterwards it is current and tstate->cframe->current_frame is its
+ * top frame, which is returned. */
+static inline _PyInterpreterFrame *
+slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame)
+{
+    PyTaskletObject *left = th->current;
+    PyTaskletObject *next = th->next;
+    assert(!_PyErr_Occurred(tstate));
+    if (left->flags.is_main) {
+        th->home = tstate->cframe;
+    }
+    slp_save_state(tstate, left, frame);
+    th->current = next;
+    th->next = NULL;
+    _PyInterpreterFrame *entered = slp_load_state(tstate, next);
+    slp_tasklet_check(left);
+    slp_tasklet_check(next);
+    Py_DECREF(left);
+    slp_torture_switch();
+    return entered;
+}
+
+/* Take the current tasklet's tempval: a new reference, or NULL with the bomb's exception set. */
+static inline PyObject *
+slp_take_tempval(PyThreadState *tstate, PyTaskletObject *t)
+{
+    PyObject *value = t->tempval;
+    t->tempval = Py_NewRef(Py_None);
+    if (SLP_UNLIKELY(value == SLP_SELF)) {
+        Py_DECREF(value);
+        return Py_NewRef(t);
+    }
+    if (SLP_LIKELY(!slp_bomb_check(value))) {
+        return value;
+    }
+    slp_bomb_explode(tstate, value);
+    Py_DECREF(value);
+    return NULL;
+}
+
+#endif
