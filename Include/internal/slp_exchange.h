@@ -34,8 +34,8 @@ slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *f
     t->exc_info = tstate->exc_info;
     t->context = tstate->context;
     t->recursion_depth = tstate->recursion_limit - tstate->recursion_remaining;
-    if (SLP_UNLIKELY(slp_is_traced(tstate))) {
-        slp_save_trace(tstate, t);
+    if (SLP_UNLIKELY(t->trace != NULL)) {
+        slp_save_trace(tstate, t);   /* slp_check_switch() has made room because it is traced */
     }
 }
 
@@ -57,10 +57,10 @@ slp_load_state(PyThreadState *tstate, PyTaskletObject *t)
     }
     t->context = NULL;
     tstate->recursion_remaining = tstate->recursion_limit - t->recursion_depth;
+    cframe->use_tracing = 0;
     if (SLP_UNLIKELY(t->trace != NULL)) {
         slp_load_trace(tstate, t);
     }
-    cframe->use_tracing = slp_is_traced(tstate) && tstate->tracing == 0 ? 255 : 0;
     cframe->current_frame = frame;
     return frame;
 }

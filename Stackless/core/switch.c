@@ -82,6 +82,7 @@ slp_load_trace(PyThreadState *tstate, PyTaskletObject *t)
     tstate->tracing = trace->tracing;
     trace->traceobj = trace->profileobj = NULL;
     slp_tasklet_drop_trace(t);
+    tstate->cframe->use_tracing = slp_is_traced(tstate) && tstate->tracing == 0 ? 255 : 0;
 }
 
 _PyInterpreterFrame *
