@@ -173,6 +173,15 @@ static const binaryfunc binary_operators[] = {
     [NB_INPLACE_XOR] = PyNumber_InPlaceXor,
 };
 
+/* Drop `count` values. */
+__attribute__((noinline)) static void
+drop_values(PyObject **values, Py_ssize_t count)
+{
+    while (count-- > 0) {
+        Py_DECREF(values[count]);
+    }
+}
+
 /* Call a C function that may answer SLP_UNWIND. */
 SLP_COLD static PyObject *
 call_with_offer(PyThreadState *tstate, PyObject *callable, PyObject *const *args, Py_ssize_t nargs,

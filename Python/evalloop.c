@@ -39,12 +39,13 @@
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 
-/* The registers are wider than they need be, so that no instruction has to extend them. */
+/* A code unit is the opcode's byte and then the argument's, whatever the byte order; two loads of a
+ * byte cost less than one of both and taking it apart. */
 #define FETCH()                                                                                    \
     do {                                                                                           \
-        const unsigned int word = *next++;                                                         \
-        opcode = _Py_OPCODE(word);                                                                 \
-        oparg = _Py_OPARG(word);                                                                   \
+        opcode = ((const uint8_t *)next)[0];                                                       \
+        oparg = ((const uint8_t *)next)[1];                                                        \
+        next++;                                                                                    \
     } while (0)
 
 #if SLP_DISPATCH_GOTO

@@ -122,11 +122,21 @@ slp_set_tempval(PyTaskletObject *t, PyObject *value)
     Py_DECREF(Py_None);
 }
 
+/* What slp_scheduler_successor() does where the current tasklet is alone in the ring. */
+PyTaskletObject *slp_scheduler_waker_for(slp_thread *th, bool soft);
+
 /* The current tasklet is about to leave the ring.  Make sure that it may be suspended here, choose
  * who runs then (the next one, else the waker), and put that one into the ring if it is not there.
  * NULL with RuntimeError ("Deadlock: ...", or the reason why it cannot be suspended), and nothing
  * has changed. */
-PyTaskletObject *slp_scheduler_successor(slp_thread *th, bool soft);
+static inline PyTaskletObject *
+slp_scheduler_successor(slp_thread *th, bool soft)
+{
+    PyTaskletObject *next = th->current->next;
+    if (SLP_UNLIKELY(next == th->current))
+        return slp_scheduler_waker_for(th, soft);
+    return slp_check_switch(th, soft) < 0 ? NULL : next;
+}
 
 /* Put a paused tasklet of any thread into its ring just before `where`.  If it waits in run(), that
  * wait is over, and so are those of the inner callers, which become ordinary runnable tasklets. */

@@ -114,14 +114,10 @@ waker(slp_thread *th)
 }
 
 PyTaskletObject *
-slp_scheduler_successor(slp_thread *th, bool soft)
+slp_scheduler_waker_for(slp_thread *th, bool soft)
 {
     PyTaskletObject *current = th->current;
-    PyTaskletObject *next = current->next;
-    if (SLP_LIKELY(next != current))
-        return slp_check_switch(th, soft) < 0 ? NULL : next;
-
-    next = waker(th);
+    PyTaskletObject *next = waker(th);
     if (slp_in_chain(next)) {
         PyErr_SetString(PyExc_RuntimeError, "Deadlock: the last runnable tasklet cannot be blocked.");
         return NULL;
@@ -229,8 +225,9 @@ get_retval(const char *name, PyObject *const *args, Py_ssize_t nargs)
     return NULL;
 }
 
-PyObject *
-slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+/* All of schedule(). */
+__attribute__((noinline)) static PyObject *
+schedule(PyObject *const *args, Py_ssize_t nargs)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
@@ -249,6 +246,25 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
         return NULL;
     slp_set_tempval(current, Py_NewRef(retval));
     return slp_switch(th, next);
+}
+
+/* The common case without a stack frame of its own: no argument, somebody else can run. */
+PyObject *
+slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyThreadState *tstate = _PyThreadState_GET();
+    slp_thread *th = slp_thread_peek(tstate);
+    if (SLP_LIKELY(th != NULL && th->soft_offered && nargs == 0 && tstate->cframe == th->home && th->next == NULL
+                   && !slp_is_traced(tstate))) {
+        PyTaskletObject *current = th->current;
+        PyTaskletObject *next = current->next;
+        if (SLP_LIKELY(current->tempval == Py_None && next != current)) {
+            th->soft_offered = false;
+            slp_set_tempval(current, Py_NewRef(SLP_SELF));
+            return slp_switch(th, next);
+        }
+    }
+    return schedule(args, nargs);
 }
 
 PyObject *
