@@ -358,7 +358,8 @@ INSTRUCTION(BINARY_SUBSCR)
         PyObject *args[2] = {container, index};
         sp -= 2;
         Py_INCREF(getitem);
-        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, getitem, call_locals(getitem), args, 2, NULL);
+        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, getitem, call_locals(getitem), args, 2,
+                                                         NULL);
         if (callee == NULL) {
             ERROR();
         }

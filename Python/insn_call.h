@@ -163,7 +163,8 @@ INSTRUCTION(CALL)
     bool offered = (c_method_flags(callable) & SLP_METH_STACKLESS) != 0;
     PyObject *result;
     if (SLP_UNLIKELY(cframe.use_tracing)) {
-        result = slp_traced_vectorcall(tstate, callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
+        result = slp_traced_vectorcall(tstate, callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                       kwnames);
     }
     else if (SLP_UNLIKELY(offered)) {
         result = call_with_offer(tstate, callable, args, nargs, kwnames);
@@ -551,8 +552,8 @@ INSTRUCTION(CALL_FUNCTION_EX)
         _PyInterpreterFrame *callee = NULL;
         if (Py_IS_TYPE(callable, &PyFunction_Type)) {
             PyFunctionObject *func = (PyFunctionObject *)callable;
-            callee = slp_frame_for_call_ex(tstate, (PyFunctionObject *)Py_NewRef(func), call_locals(func), args,
-                                           kwargs);
+            callee = slp_frame_for_call_ex(tstate, (PyFunctionObject *)Py_NewRef(func), call_locals(func),
+                                           args, kwargs);
             if (callee == NULL) {
                 ERROR();
             }

@@ -142,7 +142,8 @@ INSTRUCTION(BEFORE_WITH)
     if (exit == NULL) {
         if (!_PyErr_Occurred(tstate)) {
             _PyErr_Format(tstate, PyExc_TypeError,
-                          "'%.200s' object does not support the context manager protocol (missed __exit__ method)",
+                          "'%.200s' object does not support the context manager protocol "
+                          "(missed __exit__ method)",
                           Py_TYPE(manager)->tp_name);
         }
         XDECREF(enter);
@@ -152,8 +153,8 @@ INSTRUCTION(BEFORE_WITH)
     sp[-1] = exit;
     if (python_enter != NULL) {
         STORE_FRAME();
-        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, python_enter, call_locals(python_enter), &manager,
-                                                         1, NULL);
+        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, python_enter, call_locals(python_enter),
+                                                         &manager, 1, NULL);
         if (callee == NULL) {
             ERROR();
         }
@@ -219,7 +220,8 @@ INSTRUCTION(WITH_EXCEPT_START)
         && !HOOKED()) {
         PyFunctionObject *func = (PyFunctionObject *)Py_NewRef(PyMethod_GET_FUNCTION(exit));
         PyObject *args[4] = {
-            Py_NewRef(PyMethod_GET_SELF(exit)), Py_NewRef(PyExceptionInstance_Class(exc)), Py_NewRef(exc), traceback,
+            Py_NewRef(PyMethod_GET_SELF(exit)), Py_NewRef(PyExceptionInstance_Class(exc)), Py_NewRef(exc),
+            traceback,
         };
         STORE_FRAME();
         _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, 4, NULL);

@@ -98,8 +98,9 @@ drop_args(PyObject **args, Py_ssize_t count)
 }
 
 _PyInterpreterFrame *
-slp_frames_for_class(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTypeObject *type, PyFunctionObject *init,
-                     PyObject **args, Py_ssize_t nargs, PyObject *kwnames, PyObject **result)
+slp_frames_for_class(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTypeObject *type,
+                     PyFunctionObject *init, PyObject **args, Py_ssize_t nargs, PyObject *kwnames,
+                     PyObject **result)
 {
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     PyObject *instance;
@@ -128,7 +129,10 @@ slp_frames_for_class(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTypeO
             }
         }
         instance = make_instance(tstate, type, tuple, kwargs);
-        PyFunctionObject *found = instance == NULL ? NULL : init_after_new(type, instance, tuple, kwargs, result);
+        PyFunctionObject *found = NULL;
+        if (instance != NULL) {
+            found = init_after_new(type, instance, tuple, kwargs, result);
+        }
         Py_DECREF(tuple);
         Py_XDECREF(kwargs);
         if (found == NULL) {
@@ -141,7 +145,8 @@ slp_frames_for_class(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTypeO
         goto failed;
     }
     args[-1] = Py_NewRef(instance);
-    _PyInterpreterFrame *frame = slp_frame_for_call(tstate, init, locals_for(init), args - 1, nargs + 1, kwnames);
+    _PyInterpreterFrame *frame = slp_frame_for_call(tstate, init, locals_for(init), args - 1, nargs + 1,
+                                                    kwnames);
     if (frame == NULL) {
         slp_frame_clear_and_pop(tstate, shim);
         return NULL;

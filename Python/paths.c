@@ -148,7 +148,10 @@ static bool
 has_pth_file(PyObject *results)
 {
     PyObject *executable = PyDict_GetItemString(results, "executable");
-    const char *name = executable != NULL && PyUnicode_Check(executable) ? PyUnicode_AsUTF8(executable) : NULL;
+    const char *name = NULL;
+    if (executable != NULL && PyUnicode_Check(executable)) {
+        name = PyUnicode_AsUTF8(executable);
+    }
     if (name == NULL) {
         PyErr_Clear();
         return false;
@@ -157,7 +160,8 @@ has_pth_file(PyObject *results)
     const char *dot = strrchr(name, '.');
     size_t stem = dot != NULL && (slash == NULL || dot > slash + 1) ? (size_t)(dot - name) : strlen(name);
     char path[PATH_MAX];
-    return snprintf(path, sizeof(path), "%.*s._pth", (int)stem, name) < (int)sizeof(path) && access(path, R_OK) == 0;
+    int length = snprintf(path, sizeof(path), "%.*s._pth", (int)stem, name);
+    return length < (int)sizeof(path) && access(path, R_OK) == 0;
 }
 
 /* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder, and with the

@@ -59,8 +59,9 @@ assemble(const shim_source *source)
     PyObject *filename = PyUnicode_InternFromString("<stackless>");
     PyObject *lines = PyBytes_FromStringAndSize(NULL, 0);
     if (code && handlers && none && name && filename && lines) {
-        result = PyCode_NewWithPosOnlyArgs(0, 0, 0, 0, source->stacksize, CO_OPTIMIZED | CO_NEWLOCALS, code, none,
-                                           none, none, none, none, filename, name, name, 1, lines, handlers);
+        result = PyCode_NewWithPosOnlyArgs(0, 0, 0, 0, source->stacksize, CO_OPTIMIZED | CO_NEWLOCALS, code,
+                                           none, none, none, none, none, filename, name, name, 1, lines,
+                                           handlers);
     }
     Py_XDECREF(code);
     Py_XDECREF(handlers);

@@ -13,7 +13,8 @@
 
 /* Raise `exc_type` with `format` (one %s: the name) and, for NameError itself, set its `name`
  * attribute. */
-SLP_COLD void slp_raise_name_error(PyThreadState *tstate, PyObject *exc_type, const char *format, PyObject *name);
+SLP_COLD void slp_raise_name_error(PyThreadState *tstate, PyObject *exc_type, const char *format,
+                                   PyObject *name);
 /* Raise UnboundLocalError or NameError for local, cell or free variable `oparg` of `code`. */
 SLP_COLD void slp_raise_unbound(PyThreadState *tstate, PyCodeObject *code, int oparg);
 /* LOAD_NAME: locals (any mapping), globals, builtins (any mapping). */

@@ -18,10 +18,10 @@ typedef enum {
 } refusal;
 
 static const char *const refusal_text[] = {
-    [REFUSED_NOT_OFFERED] = "cannot switch tasklets here: the switching function was called by C code, whose frames "
-                            "would have to stay alive (call it from Python code)",
-    [REFUSED_NESTED] = "cannot switch tasklets here: the current tasklet runs inside C code that called back into "
-                       "Python, and the C frames would have to stay alive",
+    [REFUSED_NOT_OFFERED] = "cannot switch tasklets here: the switching function was called by C code, whose "
+                            "frames would have to stay alive (call it from Python code)",
+    [REFUSED_NESTED] = "cannot switch tasklets here: the current tasklet runs inside C code that called "
+                       "back into Python, and the C frames would have to stay alive",
     [REFUSED_UNDER_WAY] = "cannot switch tasklets here: a switch is already under way",
 };
 

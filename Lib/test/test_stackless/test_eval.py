@@ -1035,7 +1035,8 @@ class TestCalls(unittest.TestCase):
             function(**{1: 2})
 
     def test_call_of_what_is_not_callable(self):
-        for call in lambda: 5(), lambda: (5)(*()), lambda: None(**{}), lambda: "text"(x=1):
+        number, nothing, text = 5, None, "text"
+        for call in lambda: number(), lambda: number(*()), lambda: nothing(**{}), lambda: text(x=1):
             with self.assertRaisesRegex(TypeError, "object is not callable"):
                 call()
 
