@@ -57,6 +57,7 @@
 #  define TRACING_ON()          (table = tracing_table)
 #  define TRACING_OFF()         (table = plain_table)
 #else
+#  pragma GCC diagnostic ignored "-Wunused-label"
 #  define LEAF(name)            case name: instruction_##name:
 #  define INSTRUCTION(name)     case name: instruction_##name: frame->prev_instr = next - 1;
 #  define RUN_TRACED_OR_NOT()   goto run_traced_or_not
