@@ -340,7 +340,7 @@ trace_instruction:
             STORE_STACK();
             if (opcode == RESUME) {
                 if (slp_trace_call(tstate, frame) < 0) {
-                    ERROR();
+                    goto resumed_raising;
                 }
             }
             else if (tstate->c_tracefunc != NULL && !tstate->tracing) {

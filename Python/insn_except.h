@@ -152,12 +152,12 @@ INSTRUCTION(BEFORE_WITH)
     }
     sp[-1] = exit;
     if (python_enter != NULL) {
-        STORE_FRAME();
         _PyInterpreterFrame *callee = slp_frame_for_call(tstate, python_enter, call_locals(python_enter),
                                                          &manager, 1, NULL);
         if (callee == NULL) {
             ERROR();
         }
+        STORE_FRAME();
         callee->previous = frame;
         ENTER(callee);
     }
@@ -223,11 +223,11 @@ INSTRUCTION(WITH_EXCEPT_START)
             Py_NewRef(PyMethod_GET_SELF(exit)), Py_NewRef(PyExceptionInstance_Class(exc)), Py_NewRef(exc),
             traceback,
         };
-        STORE_FRAME();
         _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, 4, NULL);
         if (callee == NULL) {
             ERROR();
         }
+        STORE_FRAME();
         callee->previous = frame;
         ENTER(callee);
     }

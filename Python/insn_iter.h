@@ -103,6 +103,9 @@ INSTRUCTION(FOR_ITER)
         if (tstate->c_tracefunc != NULL) {
             STORE_STACK();
             slp_trace_exception(tstate, frame);
+            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
+                frame->stacktop = -1;
+            }
         }
         _PyErr_Clear(tstate);
     }
@@ -174,8 +177,12 @@ generator_returned:
         && (value != Py_None || Py_IS_TYPE(sp[-1], &PyCoro_Type))) {
         STORE_STACK();
         if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
-            DECREF(value);
-            ERROR();
+            /* A loop passes over what the tracer raises at its end, whatever it iterates. */
+            if (_Py_OPCODE(next[-1]) != FOR_ITER) {
+                DECREF(value);
+                goto resumed_raising;
+            }
+            _PyErr_Clear(tstate);
         }
     }
     if (frame->owner == FRAME_OWNED_BY_GENERATOR) {

@@ -730,6 +730,89 @@ class TestDelegation(unittest.TestCase):
                     got.append(type(seen))
             self.assertEqual(got, [type(None), KeyError, KeyError, KeyError])
 
+    def test_the_collector_sees_no_stale_stack(self):
+        """What a running generator has on its value stack changes too often to be looked at, also after
+        a call that failed half-way and while it is traced."""
+        class NeedsMore:
+            def __enter__(self, more):
+                pass
+
+            def __exit__(self, *args):
+                pass
+
+        class TakesLess:
+            def __enter__(self):
+                return self
+
+            def __exit__(self):
+                pass
+
+        class Once:
+            done = False
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                if self.done:
+                    raise StopIteration
+                self.done = True
+
+        def numbers(step):
+            yield
+            before = len(gc.get_referents(generator))
+            try:
+                if step == "enter fails":
+                    with NeedsMore():
+                        pass
+                elif step == "exit fails":
+                    with TakesLess():
+                        raise ValueError
+                else:
+                    for value in Once():
+                        pass
+            except TypeError:
+                pass
+            value = None
+            yield len(gc.get_referents(generator)) - before
+
+        def trace(frame, event, arg):
+            return trace
+
+        for step in "enter fails", "exit fails", "loop ends":
+            for tracer in None, trace:
+                generator = numbers(step)
+                old = sys.gettrace()
+                sys.settrace(tracer)
+                try:
+                    got = [value for value in generator]
+                finally:
+                    sys.settrace(old)
+                self.assertLessEqual(got[1], 2, (step, tracer))
+
+    def test_a_tracer_fails_at_the_end_of_a_loop(self):
+        """The loop ends all the same, as it does over any iterator."""
+        def numbers():
+            yield 1
+            return "result"
+
+        def function():
+            for number in numbers():
+                pass
+            return "went on"
+
+        def trace(frame, event, arg):
+            if event == "exception" and frame.f_code is function.__code__:
+                raise KeyError
+            return trace
+
+        old = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            self.assertEqual(function(), "went on")
+        finally:
+            sys.settrace(old)
+
 
 if __name__ == "__main__":
     unittest.main()
