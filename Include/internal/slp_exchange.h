@@ -25,6 +25,9 @@
 void slp_save_trace(PyThreadState *tstate, PyTaskletObject *t);
 void slp_load_trace(PyThreadState *tstate, PyTaskletObject *t);
 
+/* Drop the last reference to a tasklet that was just left for `entered`. */
+SLP_COLD void slp_drop_left(PyTaskletObject *left, PyTaskletObject *entered);
+
 static inline void
 slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *frame)
 {
@@ -92,7 +95,12 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     _PyInterpreterFrame *entered = slp_load_state(tstate, next);
     slp_tasklet_check(left);
     slp_tasklet_check(next);
-    Py_DECREF(left);
+    if (SLP_UNLIKELY(Py_REFCNT(left) == 1)) {
+        slp_drop_left(left, next);
+    }
+    else {
+        Py_DECREF(left);
+    }
     slp_torture_switch();
     return entered;
 }

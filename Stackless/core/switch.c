@@ -3,6 +3,7 @@
  * Budget: 25 ns a switch as Python sees it, the call included (Tools/bench, "switch").
  */
 #include "slp_exchange.h"
+#include "slp_scheduler.h"
 #include "slp_shims.h"
 
 PyObject slp_unwind_token = {
@@ -46,6 +47,10 @@ slp_check_switch_slow(slp_thread *th, bool soft)
     if (th->next != NULL) {
         return refuse(REFUSED_UNDER_WAY);
     }
+    /* A thread that has only run a generator of another one so far has no frame stack yet. */
+    if (tstate->datastack_chunk == NULL && slp_frame_alloc_slow(tstate, 0) == NULL) {
+        return -1;
+    }
     if (slp_is_traced(tstate) && current->trace == NULL) {
         current->trace = PyMem_Calloc(1, sizeof(slp_trace_state));
         if (current->trace == NULL) {
@@ -85,6 +90,31 @@ slp_load_trace(PyThreadState *tstate, PyTaskletObject *t)
     tstate->cframe->use_tracing = slp_is_traced(tstate) && tstate->tracing == 0 ? 255 : 0;
 }
 
+/* What a switch drops may have destructors, which run in the tasklet entered and may schedule, send
+ * and receive there.  What waits in its tempval is kept out of their reach meanwhile. */
+static PyObject *
+hide_tempval(PyTaskletObject *t)
+{
+    PyObject *value = t->tempval;
+    t->tempval = Py_NewRef(Py_None);
+    return value;
+}
+
+static void
+restore_tempval(PyTaskletObject *t, PyObject *value)
+{
+    slp_settle(t);
+    slp_set_tempval(t, value);
+}
+
+void
+slp_drop_left(PyTaskletObject *left, PyTaskletObject *entered)
+{
+    PyObject *value = hide_tempval(entered);
+    Py_DECREF(left);
+    restore_tempval(entered, value);
+}
+
 _PyInterpreterFrame *
 slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
 {
@@ -110,7 +140,7 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     _PyInterpreterFrame *entered = slp_load_state(tstate, next);
     tstate->context_ver++;
 
-    /* Whatever destructors run now, run in the next tasklet. */
+    PyObject *value = hide_tempval(next);
     slp_frame_clear(shim);
     slp_chunks_free_heap(chunk);
     Py_CLEAR(ended->exc_state.exc_value);
@@ -119,6 +149,7 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     Py_XDECREF(dropped.profileobj);
     slp_tasklet_check(next);
     Py_DECREF(ended);
+    restore_tempval(next, value);
     slp_torture_switch();
     return entered;
 }

@@ -242,6 +242,30 @@ class TestReferenceCounts(GarbageCase):
         run()
         self.assertEqual(self.log, [True, "new"])
 
+    def test_a_finalizer_switches_while_a_value_waits(self):
+        """It runs in the tasklet that was just entered, whose value arrives all the same."""
+        class Dying:
+            def __del__(thing):
+                self.log.append("dying")
+                try:
+                    schedule()
+                except RuntimeError:
+                    self.assertFalse(getcurrent().is_main)
+
+        def paused(thing):
+            tasklet(self.log.append)("other")
+            schedule_remove()
+
+        def ending(thing):
+            tasklet(self.log.append)("other")
+
+        for function in paused, ending:
+            self.log.clear()
+            tasklet(function)(Dying())
+            self.assertEqual(schedule("value"), "value")
+            run()
+            self.assertEqual(sorted(self.log), ["dying", "other"])
+
     def test_references_are_counted_exactly(self):
         """A thousand switches through every path leave the counts of what they carry as they were."""
         thing = Thing()

@@ -1,5 +1,6 @@
 """What a switch saves and restores: one test or more for each field of a tasklet's state."""
 
+import _thread
 import contextvars
 import decimal
 import sys
@@ -732,6 +733,21 @@ class TestOther(StateCase):
         run()
         self.assertEqual(ids[2], ids[0])
         self.assertNotEqual(ids[1], ids[0])
+
+    def test_a_thread_that_only_runs_a_generator(self):
+        """Its main tasklet has no frame of its own on a frame stack."""
+        def numbers():
+            tasklet(self.log.append)("tasklet")
+            run()
+            self.log.append("back")
+            done.release()
+            yield
+
+        done = _thread.allocate_lock()
+        done.acquire()
+        _thread.start_new_thread(numbers().__next__, ())
+        self.assertTrue(done.acquire(timeout=10))
+        self.assertEqual(self.log, ["tasklet", "back"])
 
     def test_asyncgen_hooks_belong_to_the_thread(self):
         hooks = sys.get_asyncgen_hooks()
