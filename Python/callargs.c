@@ -595,6 +595,21 @@ slp_frame_for_call_ex(PyThreadState *tstate, PyFunctionObject *func, PyObject *l
 }
 
 PyObject *
+slp_tuple_with_first(PyObject *first, PyObject *rest)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(rest);
+    PyObject *tuple = PyTuple_New(size + 1);
+    if (tuple == NULL) {
+        return NULL;
+    }
+    PyTuple_SET_ITEM(tuple, 0, Py_NewRef(first));
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyTuple_SET_ITEM(tuple, i + 1, Py_NewRef(PyTuple_GET_ITEM(rest, i)));
+    }
+    return tuple;
+}
+
+PyObject *
 _PyEval_Vector(PyThreadState *tstate, PyFunctionObject *func, PyObject *locals, PyObject *const *args,
                size_t nargs, PyObject *kwnames)
 {

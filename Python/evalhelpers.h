@@ -39,27 +39,6 @@ python_special(PyObject *obj, PyObject *name)
     return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
 }
 
-/* Locals for a call of `func`: NULL, or its globals where the code has no fast locals. */
-static inline PyObject *
-call_locals(PyFunctionObject *func)
-{
-    PyCodeObject *code = (PyCodeObject *)func->func_code;
-    return (code->co_flags & CO_OPTIMIZED) ? NULL : Py_NewRef(func->func_globals);
-}
-
-/* The C method definition flags of a builtin function or of a method descriptor; 0 for others. */
-static inline int
-c_method_flags(PyObject *callable)
-{
-    if (PyCFunction_CheckExact(callable)) {
-        return PyCFunction_GET_FLAGS(callable);
-    }
-    if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
-        return ((PyMethodDescrObject *)callable)->d_method->ml_flags;
-    }
-    return 0;
-}
-
 /* Truth of a value that is not a bool: 1, 0, or -1 with an exception. */
 static inline int
 truth(PyObject *value)
@@ -143,6 +122,21 @@ dict_hint_slot(PyDictObject *dict, PyObject *name, Py_ssize_t hint)
     return entry->me_key == name ? &entry->me_value : NULL;
 }
 
+/* The value in the entry of a module's dict that `cache` knows (borrowed); NULL where the cache does
+ * not fit. */
+static inline PyObject *
+cached_module_value(PyObject *module, _PyAttrCache *cache)
+{
+    if (!PyModule_CheckExact(module)) {
+        return NULL;
+    }
+    PyDictKeysObject *keys = ((PyDictObject *)((PyModuleObject *)module)->md_dict)->ma_keys;
+    if (keys->dk_version != read_u32(cache->version)) {
+        return NULL;
+    }
+    return DK_UNICODE_ENTRIES(keys)[cache->index].me_value;
+}
+
 /* What BINARY_OP's argument selects. */
 static const binaryfunc binary_operators[] = {
     [NB_ADD] = PyNumber_Add,
@@ -209,22 +203,6 @@ call_ex_with_offer(PyThreadState *tstate, PyObject *callable, PyObject *args, Py
     PyObject *result = PyObject_Call(callable, args, kwargs);
     thread->soft_offered = false;
     return result;
-}
-
-/* (first, *rest) */
-static PyObject *
-tuple_with_first(PyObject *first, PyObject *rest)
-{
-    Py_ssize_t size = PyTuple_GET_SIZE(rest);
-    PyObject *tuple = PyTuple_New(size + 1);
-    if (tuple == NULL) {
-        return NULL;
-    }
-    PyTuple_SET_ITEM(tuple, 0, Py_NewRef(first));
-    for (Py_ssize_t i = 0; i < size; i++) {
-        PyTuple_SET_ITEM(tuple, i + 1, Py_NewRef(PyTuple_GET_ITEM(rest, i)));
-    }
-    return tuple;
 }
 
 /* Traceback entries carry line numbers.  Code that is warm gets the array that makes them cheap (a

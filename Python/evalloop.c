@@ -101,6 +101,21 @@
 #define ADAPTIVE_IS_DUE()  (next[0] < (1 << ADAPTIVE_BACKOFF_BITS))
 #define ADAPTIVE_WAIT()    (next[0] -= (1 << ADAPTIVE_BACKOFF_BITS))
 
+/* When the counter is due, `specialize` (0, or -1 with an exception) chooses a form of the code unit
+ * at `next`, which runs then; until then, go on. */
+#define ADAPT(specialize)                                                                          \
+    do {                                                                                           \
+        if (ADAPTIVE_IS_DUE()) {                                                                   \
+            frame->prev_instr = --next;                                                            \
+            if ((specialize) < 0) {                                                                \
+                next++;                                                                            \
+                ERROR();                                                                           \
+            }                                                                                      \
+            REDISPATCH();                                                                          \
+        }                                                                                          \
+        ADAPTIVE_WAIT();                                                                           \
+    } while (0)
+
 /* --- registers and frames ------------------------------------------------------------------- */
 
 #define CACHES(family) INLINE_CACHE_ENTRIES_##family
@@ -118,7 +133,15 @@
         STORE_STACK();                                                                             \
     } while (0)
 
-/* The other way round. */
+/* The stack pointer is in its register alone.  A generator's frame says so (invariant 3). */
+#define UNSTORE_STACK()                                                                            \
+    do {                                                                                           \
+        if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {                              \
+            frame->stacktop = -1;                                                                  \
+        }                                                                                          \
+    } while (0)
+
+/* The other way round than STORE_FRAME(). */
 #define LOAD_FRAME()                                                                               \
     do {                                                                                           \
         PyCodeObject *code_ = frame->f_code;                                                       \
@@ -131,6 +154,36 @@
     do {                                                                                           \
         frame = cframe.current_frame = (new_frame);                                                \
         goto enter_frame;                                                                          \
+    } while (0)
+
+/* Run `callee`, a new frame, on behalf of this one, which goes on at `next` with its result. */
+#define ENTER_CALLEE(callee)                                                                       \
+    do {                                                                                           \
+        STORE_FRAME();                                                                             \
+        (callee)->previous = frame;                                                                \
+        ENTER(callee);                                                                             \
+    } while (0)
+
+/* The same for the frame of func(*args), where the arguments end with the values that `names` names;
+ * `func` and the arguments are stolen, and `words` caches stand behind the instruction. */
+#define ENTER_FUNCTION(func, args, nargs, names, words)                                            \
+    do {                                                                                           \
+        PyFunctionObject *func_ = (func);                                                          \
+        _PyInterpreterFrame *callee_ =                                                             \
+            slp_frame_for_call(tstate, func_, slp_call_locals(func_), (args), (nargs), (names));   \
+        if (callee_ == NULL) {                                                                     \
+            ERROR();                                                                               \
+        }                                                                                          \
+        next += (words);                                                                           \
+        ENTER_CALLEE(callee_);                                                                     \
+    } while (0)
+
+/* This frame is gone: go on in the one below. */
+#define GO_BACK_TO(caller)                                                                         \
+    do {                                                                                           \
+        frame = (caller);                                                                          \
+        LOAD_FRAME();                                                                              \
+        UNSTORE_STACK();                                                                           \
     } while (0)
 
 /* Is a frame evaluator set (PEP 523)?  Then every call goes through it. */
@@ -275,9 +328,7 @@ enter_frame:
         goto leave_raising;
     }
     LOAD_FRAME();
-    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-        frame->stacktop = -1;
-    }
+    UNSTORE_STACK();
     NEXT_AFTER_CALL();
 
 #if !SLP_DISPATCH_GOTO
@@ -354,9 +405,7 @@ trace_instruction:
                 FETCH();
                 opcode = _PyOpcode_Deopt[opcode];
             }
-            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-                frame->stacktop = -1;
-            }
+            UNSTORE_STACK();
         }
     }
     RUN_UNTRACED(opcode);
@@ -370,9 +419,7 @@ resume_tasklet:
     LOAD_FRAME();
     {
         PyObject *value = slp_take_tempval(tstate, slp_thread_peek(tstate)->current);
-        if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-            frame->stacktop = -1;
-        }
+        UNSTORE_STACK();
         if (!cframe.use_tracing) {
             TRACING_OFF();
         }
@@ -400,9 +447,7 @@ tasklet_resumed_raising:
 
 resumed_raising:
     /* The frame called something, which raised. */
-    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-        frame->stacktop = -1;
-    }
+    UNSTORE_STACK();
     if (SLP_UNLIKELY(cframe.use_tracing)) {
         TRACING_ON();
     }
@@ -420,9 +465,7 @@ error:
         if (tstate->c_tracefunc != NULL) {
             STORE_STACK();
             slp_trace_exception(tstate, frame);
-            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-                frame->stacktop = -1;
-            }
+            UNSTORE_STACK();
         }
     }
 

@@ -74,12 +74,7 @@ INSTRUCTION(BINARY_OP)
 
 LEAF(BINARY_OP_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        next--;
-        _Py_Specialize_BinaryOp(sp[-2], sp[-1], next, oparg, &LOCAL(0));
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT((_Py_Specialize_BinaryOp(sp[-2], sp[-1], next, oparg, &LOCAL(0)), 0));
     GOTO_INSTRUCTION(BINARY_OP);
 }
 
@@ -239,12 +234,7 @@ INSTRUCTION(COMPARE_OP)
 
 LEAF(COMPARE_OP_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        next--;
-        _Py_Specialize_CompareOp(sp[-2], sp[-1], next, oparg);
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT((_Py_Specialize_CompareOp(sp[-2], sp[-1], next, oparg), 0));
     GOTO_INSTRUCTION(COMPARE_OP);
 }
 
@@ -358,15 +348,7 @@ INSTRUCTION(BINARY_SUBSCR)
         PyObject *args[2] = {container, index};
         sp -= 2;
         Py_INCREF(getitem);
-        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, getitem, call_locals(getitem), args, 2,
-                                                         NULL);
-        if (callee == NULL) {
-            ERROR();
-        }
-        next += CACHES(BINARY_SUBSCR);
-        STORE_FRAME();
-        callee->previous = frame;
-        ENTER(callee);
+        ENTER_FUNCTION(getitem, args, 2, NULL, CACHES(BINARY_SUBSCR));
     }
     PyObject *result = PyObject_GetItem(container, index);
     if (result == NULL) {
@@ -382,15 +364,7 @@ INSTRUCTION(BINARY_SUBSCR)
 
 LEAF(BINARY_SUBSCR_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_BinarySubscr(sp[-2], sp[-1], next) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_BinarySubscr(sp[-2], sp[-1], next));
     GOTO_INSTRUCTION(BINARY_SUBSCR);
 }
 
@@ -463,9 +437,7 @@ LEAF(BINARY_SUBSCR_GETITEM)
     }
     sp -= 2;
     next += CACHES(BINARY_SUBSCR);
-    STORE_FRAME();
-    callee->previous = frame;
-    ENTER(callee);
+    ENTER_CALLEE(callee);
 }
 
 INSTRUCTION(STORE_SUBSCR)
@@ -486,15 +458,7 @@ INSTRUCTION(STORE_SUBSCR)
 
 LEAF(STORE_SUBSCR_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_StoreSubscr(sp[-2], sp[-1], next) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_StoreSubscr(sp[-2], sp[-1], next));
     GOTO_INSTRUCTION(STORE_SUBSCR);
 }
 

@@ -15,15 +15,7 @@ INSTRUCTION(LOAD_ATTR)
 
 LEAF(LOAD_ATTR_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_LoadAttr(sp[-1], next, NAME_AT(oparg)) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_LoadAttr(sp[-1], next, NAME_AT(oparg)));
     GOTO_INSTRUCTION(LOAD_ATTR);
 }
 
@@ -76,11 +68,7 @@ LEAF(LOAD_ATTR_SLOT)
 LEAF(LOAD_ATTR_MODULE)
 {
     PyObject *owner = sp[-1];
-    _PyAttrCache *cache = (_PyAttrCache *)next;
-    GUARD(PyModule_CheckExact(owner));
-    PyDictObject *dict = (PyDictObject *)((PyModuleObject *)owner)->md_dict;
-    GUARD(dict->ma_keys->dk_version == read_u32(cache->version));
-    PyObject *value = DK_UNICODE_ENTRIES(dict->ma_keys)[cache->index].me_value;
+    PyObject *value = cached_module_value(owner, (_PyAttrCache *)next);
     GUARD(value != NULL);
     LOADED(value);
 }
@@ -102,15 +90,7 @@ INSTRUCTION(STORE_ATTR)
 
 LEAF(STORE_ATTR_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_StoreAttr(sp[-1], next, NAME_AT(oparg)) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_StoreAttr(sp[-1], next, NAME_AT(oparg)));
     GOTO_INSTRUCTION(STORE_ATTR);
 }
 
@@ -212,15 +192,7 @@ INSTRUCTION(LOAD_METHOD)
 
 LEAF(LOAD_METHOD_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_LoadMethod(sp[-1], next, NAME_AT(oparg)) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_LoadMethod(sp[-1], next, NAME_AT(oparg)));
     GOTO_INSTRUCTION(LOAD_METHOD);
 }
 
@@ -268,11 +240,7 @@ LEAF(LOAD_METHOD_NO_DICT)
 LEAF(LOAD_METHOD_MODULE)
 {
     PyObject *owner = sp[-1];
-    _PyAttrCache *cache = (_PyAttrCache *)next;
-    GUARD(PyModule_CheckExact(owner));
-    PyDictObject *dict = (PyDictObject *)((PyModuleObject *)owner)->md_dict;
-    GUARD(dict->ma_keys->dk_version == read_u32(cache->version));
-    PyObject *value = DK_UNICODE_ENTRIES(dict->ma_keys)[cache->index].me_value;
+    PyObject *value = cached_module_value(owner, (_PyAttrCache *)next);
     GUARD(value != NULL);
     sp[-1] = NULL;
     *sp++ = Py_NewRef(value);

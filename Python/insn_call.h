@@ -69,16 +69,8 @@ LEAF(PRECALL)
 
 LEAF(PRECALL_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        CALL_SHAPE(total, callable);
-        if (_Py_Specialize_Precall(callable, next, total, kwnames, oparg) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    CALL_SHAPE(total, callable);
+    ADAPT(_Py_Specialize_Precall(callable, next, total, kwnames, oparg));
     GOTO_INSTRUCTION(PRECALL);
 }
 
@@ -124,16 +116,9 @@ INSTRUCTION(CALL)
         }
         if (func != NULL) {
             sp -= oparg + 2;
-            _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, nargs,
-                                                             kwnames);
+            PyObject *names = kwnames;
             kwnames = NULL;
-            if (callee == NULL) {
-                ERROR();
-            }
-            next += CACHES(CALL);
-            STORE_FRAME();
-            callee->previous = frame;
-            ENTER(callee);
+            ENTER_FUNCTION(func, args, nargs, names, CACHES(CALL));
         }
         if (PyType_Check(callable)) {
             PyTypeObject *type = (PyTypeObject *)callable;
@@ -160,7 +145,7 @@ INSTRUCTION(CALL)
             }
         }
     }
-    bool offered = (c_method_flags(callable) & SLP_METH_STACKLESS) != 0;
+    bool offered = slp_may_unwind(callable);
     PyObject *result;
     if (SLP_UNLIKELY(cframe.use_tracing)) {
         result = slp_traced_vectorcall(tstate, callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET,
@@ -183,71 +168,54 @@ INSTRUCTION(CALL)
 
 LEAF(CALL_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        CALL_SHAPE(total, callable);
-        if (_Py_Specialize_Call(callable, next, total, kwnames) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    CALL_SHAPE(total, callable);
+    ADAPT(_Py_Specialize_Call(callable, next, total, kwnames));
     GOTO_INSTRUCTION(CALL);
 }
 
+/* The Python function that the cache knows. */
+#define CACHED_FUNCTION(total, func, code)                                                         \
+    assert(kwnames == NULL);                                                                       \
+    GUARD(!HOOKED());                                                                              \
+    _PyCallCache *cache = (_PyCallCache *)next;                                                    \
+    CALL_SHAPE(total, callable);                                                                   \
+    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));                                                 \
+    PyFunctionObject *func = (PyFunctionObject *)callable;                                         \
+    GUARD(func->func_version == read_u32(cache->func_version));                                    \
+    PyCodeObject *code = (PyCodeObject *)func->func_code
+
+/* Its new frame `callee`, which takes the function and the call's arguments. */
+#define PUSH_WITH_ARGUMENTS(callee)                                                                \
+    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));                  \
+    if (SLP_UNLIKELY(callee == NULL)) {                                                            \
+        ERROR();                                                                                   \
+    }                                                                                              \
+    slp_frame_init(callee, func, NULL, code);                                                      \
+    sp -= total;                                                                                   \
+    for (Py_ssize_t i = 0; i < total; i++) {                                                       \
+        callee->localsplus[i] = sp[i];                                                             \
+    }
+
 LEAF(CALL_PY_EXACT_ARGS)
 {
-    assert(kwnames == NULL);
-    GUARD(!HOOKED());
-    _PyCallCache *cache = (_PyCallCache *)next;
-    CALL_SHAPE(total, callable);
-    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));
-    PyFunctionObject *func = (PyFunctionObject *)callable;
-    GUARD(func->func_version == read_u32(cache->func_version));
-    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    CACHED_FUNCTION(total, func, code);
     GUARD(code->co_argcount == total);
-    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));
-    if (SLP_UNLIKELY(callee == NULL)) {
-        ERROR();
-    }
-    slp_frame_init(callee, func, NULL, code);
-    sp -= total;
-    for (Py_ssize_t i = 0; i < total; i++) {
-        callee->localsplus[i] = sp[i];
-    }
+    PUSH_WITH_ARGUMENTS(callee);
     for (Py_ssize_t i = total; i < code->co_nlocalsplus; i++) {
         callee->localsplus[i] = NULL;
     }
     sp -= 2 - (total - oparg);
     next += CACHES(CALL);
-    STORE_FRAME();
-    callee->previous = frame;
-    ENTER(callee);
+    ENTER_CALLEE(callee);
 }
 
 LEAF(CALL_PY_WITH_DEFAULTS)
 {
-    assert(kwnames == NULL);
-    GUARD(!HOOKED());
-    _PyCallCache *cache = (_PyCallCache *)next;
-    CALL_SHAPE(total, callable);
-    GUARD(Py_IS_TYPE(callable, &PyFunction_Type));
-    PyFunctionObject *func = (PyFunctionObject *)callable;
-    GUARD(func->func_version == read_u32(cache->func_version));
-    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    CACHED_FUNCTION(total, func, code);
     GUARD(total <= code->co_argcount);
     int min_args = cache->min_args;
     GUARD(total >= min_args);
-    _PyInterpreterFrame *callee = slp_frame_alloc(tstate, slp_frame_words(code));
-    if (SLP_UNLIKELY(callee == NULL)) {
-        ERROR();
-    }
-    slp_frame_init(callee, func, NULL, code);
-    sp -= total;
-    for (Py_ssize_t i = 0; i < total; i++) {
-        callee->localsplus[i] = sp[i];
-    }
+    PUSH_WITH_ARGUMENTS(callee);
     for (Py_ssize_t i = total; i < code->co_argcount; i++) {
         callee->localsplus[i] = Py_NewRef(PyTuple_GET_ITEM(func->func_defaults, i - min_args));
     }
@@ -256,10 +224,10 @@ LEAF(CALL_PY_WITH_DEFAULTS)
     }
     sp -= 2 - (total - oparg);
     next += CACHES(CALL);
-    STORE_FRAME();
-    callee->previous = frame;
-    ENTER(callee);
+    ENTER_CALLEE(callee);
 }
+#undef PUSH_WITH_ARGUMENTS
+#undef CACHED_FUNCTION
 
 /* --- PRECALL for C functions: the whole call --- */
 
@@ -539,7 +507,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
     if (!HOOKED()) {
         if (Py_IS_TYPE(callable, &PyMethod_Type)) {
             /* A bound method: its function, with self in front. */
-            PyObject *prepended = tuple_with_first(PyMethod_GET_SELF(callable), args);
+            PyObject *prepended = slp_tuple_with_first(PyMethod_GET_SELF(callable), args);
             if (prepended == NULL) {
                 ERROR();
             }
@@ -552,7 +520,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
         _PyInterpreterFrame *callee = NULL;
         if (Py_IS_TYPE(callable, &PyFunction_Type)) {
             PyFunctionObject *func = (PyFunctionObject *)callable;
-            callee = slp_frame_for_call_ex(tstate, (PyFunctionObject *)Py_NewRef(func), call_locals(func),
+            callee = slp_frame_for_call_ex(tstate, (PyFunctionObject *)Py_NewRef(func), slp_call_locals(func),
                                            args, kwargs);
             if (callee == NULL) {
                 ERROR();
@@ -581,7 +549,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
     if (SLP_UNLIKELY(cframe.use_tracing)) {
         result = slp_traced_call(tstate, callable, args, kwargs);
     }
-    else if (c_method_flags(callable) & SLP_METH_STACKLESS) {
+    else if (slp_may_unwind(callable)) {
         result = call_ex_with_offer(tstate, callable, args, kwargs);
     }
     else {

@@ -231,12 +231,7 @@ INSTRUCTION(UNPACK_SEQUENCE)
 
 LEAF(UNPACK_SEQUENCE_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        next--;
-        _Py_Specialize_UnpackSequence(sp[-1], next, oparg);
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT((_Py_Specialize_UnpackSequence(sp[-1], next, oparg), 0));
     GOTO_INSTRUCTION(UNPACK_SEQUENCE);
 }
 

@@ -165,11 +165,7 @@ INSTRUCTION(RETURN_VALUE)
     if (SLP_LIKELY(!frame->is_entry && frame->owner == FRAME_OWNED_BY_THREAD)) {
         slp_frame_clear_and_pop(tstate, frame);
         tstate->recursion_remaining++;
-        frame = caller;
-        LOAD_FRAME();
-        if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {
-            frame->stacktop = -1;
-        }
+        GO_BACK_TO(caller);
         *sp++ = value;
         NEXT_AFTER_CALL();
     }

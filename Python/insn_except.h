@@ -152,14 +152,7 @@ INSTRUCTION(BEFORE_WITH)
     }
     sp[-1] = exit;
     if (python_enter != NULL) {
-        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, python_enter, call_locals(python_enter),
-                                                         &manager, 1, NULL);
-        if (callee == NULL) {
-            ERROR();
-        }
-        STORE_FRAME();
-        callee->previous = frame;
-        ENTER(callee);
+        ENTER_FUNCTION(python_enter, &manager, 1, NULL, 0);
     }
     PyObject *result = PyObject_CallNoArgs(enter);
     DECREF(enter);
@@ -223,13 +216,7 @@ INSTRUCTION(WITH_EXCEPT_START)
             Py_NewRef(PyMethod_GET_SELF(exit)), Py_NewRef(PyExceptionInstance_Class(exc)), Py_NewRef(exc),
             traceback,
         };
-        _PyInterpreterFrame *callee = slp_frame_for_call(tstate, func, call_locals(func), args, 4, NULL);
-        if (callee == NULL) {
-            ERROR();
-        }
-        STORE_FRAME();
-        callee->previous = frame;
-        ENTER(callee);
+        ENTER_FUNCTION(func, args, 4, NULL, 0);
     }
     PyObject *args[4] = {NULL, PyExceptionInstance_Class(exc), exc, traceback};
     PyObject *result = PyObject_Vectorcall(exit, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

@@ -103,9 +103,7 @@ INSTRUCTION(FOR_ITER)
         if (tstate->c_tracefunc != NULL) {
             STORE_STACK();
             slp_trace_exception(tstate, frame);
-            if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-                frame->stacktop = -1;
-            }
+            UNSTORE_STACK();
         }
         _PyErr_Clear(tstate);
     }
@@ -185,9 +183,7 @@ generator_returned:
             _PyErr_Clear(tstate);
         }
     }
-    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-        frame->stacktop = -1;
-    }
+    UNSTORE_STACK();
     PyObject *generator = sp[-1];
     if (_Py_OPCODE(next[-1]) == FOR_ITER) {
         sp--;
@@ -224,11 +220,7 @@ INSTRUCTION(YIELD_VALUE)
     tstate->exc_info = gen->gi_exc_state.previous_item;
     gen->gi_exc_state.previous_item = NULL;
     frame->previous = NULL;
-    frame = caller;
-    LOAD_FRAME();
-    if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {
-        frame->stacktop = -1;
-    }
+    GO_BACK_TO(caller);
     *sp++ = value;
     NEXT_AFTER_CALL();
 }
@@ -255,11 +247,7 @@ INSTRUCTION(RETURN_GENERATOR)
         return gen;
     }
     slp_frame_free(tstate, frame);
-    frame = caller;
-    LOAD_FRAME();
-    if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
-        frame->stacktop = -1;
-    }
+    GO_BACK_TO(caller);
     *sp++ = gen;
     NEXT_AFTER_CALL();
 }

@@ -63,15 +63,7 @@ INSTRUCTION(LOAD_GLOBAL)
 
 LEAF(LOAD_GLOBAL_ADAPTIVE)
 {
-    if (ADAPTIVE_IS_DUE()) {
-        frame->prev_instr = --next;
-        if (_Py_Specialize_LoadGlobal(frame->f_globals, frame->f_builtins, next, NAME_AT(oparg >> 1)) < 0) {
-            next++;
-            ERROR();
-        }
-        REDISPATCH();
-    }
-    ADAPTIVE_WAIT();
+    ADAPT(_Py_Specialize_LoadGlobal(frame->f_globals, frame->f_builtins, next, NAME_AT(oparg >> 1)));
     GOTO_INSTRUCTION(LOAD_GLOBAL);
 }
 

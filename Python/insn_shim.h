@@ -16,11 +16,7 @@ INSTRUCTION(SLP_INIT_RESULT)
     cframe.current_frame = caller;
     DECREF(frame->f_code);
     slp_frame_free(tstate, frame);
-    frame = caller;
-    LOAD_FRAME();
-    if (SLP_UNLIKELY(frame->owner == FRAME_OWNED_BY_GENERATOR)) {
-        frame->stacktop = -1;
-    }
+    GO_BACK_TO(caller);
     *sp++ = instance;
     CHECK_BREAKER();
     NEXT_AFTER_CALL();

@@ -44,14 +44,6 @@ push_init_shim(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *ins
     return shim;
 }
 
-/* Locals for a call of `init`. */
-static PyObject *
-locals_for(PyFunctionObject *init)
-{
-    PyCodeObject *code = (PyCodeObject *)init->func_code;
-    return (code->co_flags & CO_OPTIMIZED) ? NULL : Py_NewRef(init->func_globals);
-}
-
 /* type.__new__(type, *args, **kwargs); the result is as type.__call__ wants it checked. */
 static PyObject *
 make_instance(PyThreadState *tstate, PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -145,7 +137,7 @@ slp_frames_for_class(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTypeO
         goto failed;
     }
     args[-1] = Py_NewRef(instance);
-    _PyInterpreterFrame *frame = slp_frame_for_call(tstate, init, locals_for(init), args - 1, nargs + 1,
+    _PyInterpreterFrame *frame = slp_frame_for_call(tstate, init, slp_call_locals(init), args - 1, nargs + 1,
                                                     kwnames);
     if (frame == NULL) {
         slp_frame_clear_and_pop(tstate, shim);
@@ -173,16 +165,11 @@ slp_frames_for_class_ex(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTy
     if (init == NULL) {
         return NULL;
     }
-    Py_ssize_t size = PyTuple_GET_SIZE(args);
-    PyObject *with_self = PyTuple_New(size + 1);
+    PyObject *with_self = slp_tuple_with_first(instance, args);
     if (with_self == NULL) {
         Py_DECREF(init);
         Py_DECREF(instance);
         return NULL;
-    }
-    PyTuple_SET_ITEM(with_self, 0, Py_NewRef(instance));
-    for (Py_ssize_t i = 0; i < size; i++) {
-        PyTuple_SET_ITEM(with_self, i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
     }
     _PyInterpreterFrame *frame = NULL;
     _PyInterpreterFrame *shim = push_init_shim(tstate, caller, instance);
@@ -190,7 +177,7 @@ slp_frames_for_class_ex(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTy
         Py_DECREF(init);
     }
     else {
-        frame = slp_frame_for_call_ex(tstate, init, locals_for(init), with_self, kwargs);
+        frame = slp_frame_for_call_ex(tstate, init, slp_call_locals(init), with_self, kwargs);
         if (frame == NULL) {
             slp_frame_clear_and_pop(tstate, shim);
         }

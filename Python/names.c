@@ -81,15 +81,23 @@ found_or_failed(PyThreadState *tstate, PyObject *space, PyObject *name, PyObject
     return *value != NULL || _PyErr_Occurred(tstate);
 }
 
+/* The same in the frame's local namespace, which must be there. */
+static inline bool
+found_in_locals_or_failed(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *name, PyObject **value)
+{
+    if (frame->f_locals == NULL) {
+        _PyErr_Format(tstate, PyExc_SystemError, "no locals when loading %R", name);
+        *value = NULL;
+        return true;
+    }
+    return found_or_failed(tstate, frame->f_locals, name, value);
+}
+
 PyObject *
 slp_load_name(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *name)
 {
     PyObject *value;
-    if (frame->f_locals == NULL) {
-        _PyErr_Format(tstate, PyExc_SystemError, "no locals when loading %R", name);
-        return NULL;
-    }
-    if (found_or_failed(tstate, frame->f_locals, name, &value)) {
+    if (found_in_locals_or_failed(tstate, frame, name, &value)) {
         return value;
     }
     /* Here globals count as a dict even when they are an instance of a subclass. */
@@ -133,11 +141,7 @@ slp_load_classderef(PyThreadState *tstate, _PyInterpreterFrame *frame, int oparg
     PyCodeObject *code = frame->f_code;
     PyObject *name = PyTuple_GET_ITEM(code->co_localsplusnames, oparg);
     PyObject *value;
-    if (frame->f_locals == NULL) {
-        _PyErr_Format(tstate, PyExc_SystemError, "no locals when loading %R", name);
-        return NULL;
-    }
-    if (found_or_failed(tstate, frame->f_locals, name, &value)) {
+    if (found_in_locals_or_failed(tstate, frame, name, &value)) {
         return value;
     }
     value = PyCell_GET(frame->localsplus[oparg]);

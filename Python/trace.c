@@ -70,6 +70,21 @@ report_to_profiler(PyThreadState *tstate, _PyInterpreterFrame *frame, int what, 
     return report(tstate, tstate->c_profilefunc, tstate->c_profileobj, frame, what, arg);
 }
 
+/* The end of an event: put back the exception that was set aside, or drop it where the event failed
+ * with one of its own.  Answers `status`. */
+static int
+restore_unless_failed(PyThreadState *tstate, int status, PyObject *type, PyObject *value, PyObject *traceback)
+{
+    if (status == 0) {
+        _PyErr_Restore(tstate, type, value, traceback);
+        return 0;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return status;
+}
+
 /* An event for tracer and profiler, with or without an exception set (rule 4). */
 static int
 report_to_both(PyThreadState *tstate, _PyInterpreterFrame *frame, int what, PyObject *arg)
@@ -79,14 +94,11 @@ report_to_both(PyThreadState *tstate, _PyInterpreterFrame *frame, int what, PyOb
     }
     PyObject *type, *value, *traceback;
     _PyErr_Fetch(tstate, &type, &value, &traceback);
-    if (report_to_tracer(tstate, frame, what, arg) < 0 || report_to_profiler(tstate, frame, what, arg) < 0) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-        return -1;
+    int status = report_to_tracer(tstate, frame, what, arg);
+    if (status == 0) {
+        status = report_to_profiler(tstate, frame, what, arg);
     }
-    _PyErr_Restore(tstate, type, value, traceback);
-    return 0;
+    return restore_unless_failed(tstate, status, type, value, traceback);
 }
 
 /* --- frames --- */
@@ -137,14 +149,7 @@ report_exception(PyThreadState *tstate, _PyInterpreterFrame *frame)
         status = report_to_tracer(tstate, frame, PyTrace_EXCEPTION, argument);
         Py_DECREF(argument);
     }
-    if (status < 0) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-        return -1;
-    }
-    _PyErr_Restore(tstate, type, value, traceback);
-    return 0;
+    return restore_unless_failed(tstate, status, type, value, traceback);
 }
 
 void
@@ -289,29 +294,9 @@ report_c_result(PyThreadState *tstate, PyObject *target, PyObject *result)
     }
     PyObject *type, *value, *traceback;
     _PyErr_Fetch(tstate, &type, &value, &traceback);
-    if (report_c_event(tstate, PyTrace_C_EXCEPTION, target) < 0) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-    }
-    else {
-        _PyErr_Restore(tstate, type, value, traceback);
-    }
+    int status = report_c_event(tstate, PyTrace_C_EXCEPTION, target);
+    (void)restore_unless_failed(tstate, status, type, value, traceback);
     return NULL;
-}
-
-/* May the callable answer SLP_UNWIND? */
-static bool
-can_switch(PyObject *callable)
-{
-    int flags = 0;
-    if (PyCFunction_CheckExact(callable)) {
-        flags = PyCFunction_GET_FLAGS(callable);
-    }
-    else if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
-        flags = ((PyMethodDescrObject *)callable)->d_method->ml_flags;
-    }
-    return (flags & SLP_METH_STACKLESS) != 0;
 }
 
 /* Make the call, with its events.  The offer to switch stands only during the call itself, so that
@@ -320,7 +305,7 @@ static PyObject *
 call_with_events(PyThreadState *tstate, PyObject *callable, PyObject *self, struct c_call *call)
 {
     slp_thread *offering = NULL;
-    if (can_switch(callable)) {
+    if (slp_may_unwind(callable)) {
         offering = slp_thread_get(tstate);
         if (offering == NULL) {
             return NULL;

@@ -4,6 +4,17 @@
 
 #include "slp_base.h"
 
+/* Locals for a call of `func`: NULL, or its globals where the code has no fast locals. */
+static inline PyObject *
+slp_call_locals(PyFunctionObject *func)
+{
+    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    return (code->co_flags & CO_OPTIMIZED) ? NULL : Py_NewRef(func->func_globals);
+}
+
+/* The arguments of a method: (first, *rest). */
+PyObject *slp_tuple_with_first(PyObject *first, PyObject *rest);
+
 /* A new frame for a call of `func`, its locals filled, ready to be linked and run.
  *
  * `args` holds `nargs` positional values followed by one value per name in `kwnames` (a tuple of

@@ -5,7 +5,7 @@
  *   loop:       th->soft_offered = true;  result = function(...);  th->soft_offered = false;
  *   function:   bool soft = slp_take_offer(th);        first statement, always
  *               ... choose who runs next, put values into tempval ...
- *               return slp_switch(th, next, soft);     at once, nothing after it
+ *               return slp_switch(th, next);           at once, nothing after it
  *   loop:       if (result == SLP_UNWIND) store the current tasklet, load th->next, push its
  *               tempval on its value stack (or raise it, if it is a bomb) and go on.
  *
@@ -29,6 +29,19 @@ extern PyObject slp_unwind_token;
  * cycle: a paused tasklet that nobody refers to goes at once, not when the collector comes. */
 extern PyObject slp_self_token;
 #define SLP_SELF (&slp_self_token)
+
+/* Is `callable` a C function or method that may answer so, when it is offered to? */
+static inline bool
+slp_may_unwind(PyObject *callable)
+{
+    if (PyCFunction_CheckExact(callable)) {
+        return (PyCFunction_GET_FLAGS(callable) & SLP_METH_STACKLESS) != 0;
+    }
+    if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+        return (((PyMethodDescrObject *)callable)->d_method->ml_flags & SLP_METH_STACKLESS) != 0;
+    }
+    return false;
+}
 
 /* The loop's offer, taken (and so withdrawn). */
 static inline bool
