@@ -25,7 +25,8 @@
  *     that the collector does not look at a stale one.
  *  4. While a generator runs in this activation on behalf of FOR_ITER or SEND, the first free stack
  *     slot of the frame below holds the instruction's jump distance as a plain integer.
- *  5. An exception is set on arrival at `error` and `unwind`, none elsewhere.
+ *  5. An exception is set on arrival at `error` and `unwind`, none elsewhere; `error` sees to it
+ *     itself where C code broke the rule.
  *
  * Tracing costs nothing while it is off: instructions that may have switched it on end in
  * NEXT_AFTER_CALL(), which looks at cframe.use_tracing and exchanges the dispatch table.  Rejected:
@@ -455,7 +456,10 @@ resumed_raising:
 error:
     kwnames = NULL;
     frame->prev_instr = next - 1;
-    assert(_PyErr_Occurred(tstate));
+    if (SLP_UNLIKELY(!_PyErr_Occurred(tstate))) {
+        /* A C function forgot it, or the base lost it where memory ran out. */
+        _PyErr_SetString(tstate, PyExc_SystemError, "error return without exception set");
+    }
     if (!_PyFrame_IsIncomplete(frame)) {
         prepare_line_numbers(frame->f_code);
         PyFrameObject *f = _PyFrame_GetFrameObject(frame);

@@ -1126,6 +1126,26 @@ class TestCalls(unittest.TestCase):
                 got.append(value)
             self.assertEqual(got, [(instance,), {"x": 1}])
 
+    def test_a_c_function_that_fails_without_exception(self):
+        """Also where the loop calls it directly, without the base's check of results."""
+        import ctypes
+
+        class Definition(ctypes.Structure):
+            _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
+                        ("doc", ctypes.c_char_p)]
+
+        method_o = 8
+        prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        null = prototype(lambda module, argument: None)
+        definition = Definition(b"null", ctypes.cast(null, ctypes.c_void_p), method_o, None)
+        new = ctypes.pythonapi.PyCFunction_NewEx
+        new.restype = ctypes.py_object
+        new.argtypes = [ctypes.POINTER(Definition), ctypes.c_void_p, ctypes.c_void_p]
+        function = new(definition, None, None)
+        for _ in range(50):
+            with self.assertRaisesRegex(SystemError, "without (setting an )?exception"):
+                function(1)
+
 
 class TestThreads(unittest.TestCase):
     def test_recursion_in_many_threads_at_once(self):
