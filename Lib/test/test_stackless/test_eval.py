@@ -1071,6 +1071,39 @@ class TestCalls(unittest.TestCase):
                 self.assertEqual(caller("a-b".split, "-"), ["a", "b"])
                 self.assertEqual(caller(isinstance, *(1, int)) if caller is call else True, True)
 
+    def test_functions_of_modules_at_one_place(self):
+        """The function may change, the module may, and each module has entries of its own."""
+        def call(module):
+            return module.function(1)
+
+        def read(module):
+            return module.function
+
+        modules = []
+        for number in range(3):
+            module = types.ModuleType(f"module_{number}")
+            for filler in range(number * 5):
+                setattr(module, f"filler_{filler}", None)
+            module.function = lambda x, number=number: (number, x)
+            modules.append(module)
+        for number in 0, 1, 2, 1, 0:
+            for _ in range(100):
+                self.assertEqual(call(modules[number]), (number, 1))
+                self.assertIs(read(modules[number]), modules[number].function)
+        first = modules[0]
+        for _ in range(20):
+            first.function = lambda x: "new"
+            self.assertEqual(call(first), "new")
+            first.function = len
+            with self.assertRaises(TypeError):
+                call(first)
+            del first.function
+            with self.assertRaisesRegex(AttributeError, "module 'module_0' has no attribute 'function'"):
+                call(first)
+            first.another, first.function = 5, lambda x: (0, x)
+            for _ in range(20):
+                self.assertEqual(call(first), (0, 1))
+
     def test_a_function_changes(self):
         def function(x, y=1):
             return x + y
