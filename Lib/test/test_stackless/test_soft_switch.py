@@ -404,6 +404,45 @@ class TestInitWithSlots(Construct, unittest.TestCase):
         return self.Level(depth, bottom).value
 
 
+# --- subscripts ---
+
+
+class TestSubscript(Construct, unittest.TestCase):
+    class Items:
+        def __init__(self, bottom):
+            self.bottom = bottom
+
+        def __getitem__(self, depth):
+            return self[depth - 1] + 1 if depth else self.bottom()
+
+    def descend(self, depth, bottom):
+        return self.Items(bottom)[depth]
+
+
+class TestSubscriptOfManyTypes(Construct, unittest.TestCase):
+    """One place that meets many types, so that no specialised form stands there for long."""
+
+    class Items:
+        def __init__(self, bottom):
+            self.bottom = bottom
+
+        def __getitem__(self, part):
+            depth = part.stop
+            return subscript((self, OtherItems(self.bottom))[depth % 2], depth - 1) + 1 if depth else self.bottom()
+
+    def descend(self, depth, bottom):
+        subscript([1, 2], 1)
+        return subscript(self.Items(bottom), depth)
+
+
+class OtherItems(TestSubscriptOfManyTypes.Items):
+    """The same, and yet another type."""
+
+
+def subscript(container, stop):
+    return container[:stop]
+
+
 # --- with ---
 
 
