@@ -5,19 +5,15 @@ import traceback
 import unittest
 import weakref
 
-from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
+from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
+
+from .cases import LeavesNoTasklets
 
 
-class ChannelCase(unittest.TestCase):
+class ChannelCase(LeavesNoTasklets, unittest.TestCase):
     def setUp(self):
         self.ch = channel()
         self.log = []
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
     def receiver(self, name="R", count=1):
         for _ in range(count):

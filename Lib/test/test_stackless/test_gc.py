@@ -8,12 +8,14 @@ import weakref
 
 from stackless import channel, getcurrent, getruncount, run, schedule, schedule_remove, tasklet
 
+from .cases import LeavesNoTasklets
+
 
 class Thing:
     """An object that can be watched."""
 
 
-class GarbageCase(unittest.TestCase):
+class GarbageCase(LeavesNoTasklets, unittest.TestCase):
     def setUp(self):
         self.log = []
         gc.collect()
@@ -23,10 +25,7 @@ class GarbageCase(unittest.TestCase):
 
     def tearDown(self):
         self.assertEqual(self.unraisable, [], "garbage is freed silently")
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
+        super().tearDown()
         self.assertEqual(gc.garbage, [])
 
     def assert_freed(self, *refs):

@@ -7,19 +7,15 @@ import unittest
 
 from stackless import channel, getcurrent, getruncount, run, schedule, schedule_remove, tasklet
 
+from .cases import LeavesNoTasklets
+
 REASON = "cannot switch tasklets here: .*C (code|frames)"
 
 
-class RefuseCase(unittest.TestCase):
+class RefuseCase(LeavesNoTasklets, unittest.TestCase):
     def setUp(self):
         self.ch = channel()
         self.log = []
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
     def refused(self, action, *args):
         """Call action(*args) in a tasklet beside another runnable one: it must be refused, and then

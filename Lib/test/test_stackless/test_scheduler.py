@@ -6,16 +6,12 @@ import unittest
 
 from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
 
+from .cases import LeavesNoTasklets
 
-class SchedulerCase(unittest.TestCase):
+
+class SchedulerCase(LeavesNoTasklets, unittest.TestCase):
     def setUp(self):
         self.log = []
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
     def twice(self, name):
         """Log, give way, log again."""

@@ -10,7 +10,9 @@ import threading
 import types
 import unittest
 
-from stackless import channel, getcurrent, getruncount, run, schedule, tasklet
+from stackless import channel, run, schedule, tasklet
+
+from .cases import LeavesNoTasklets
 
 # The thread that recurses has this C stack, 5 bytes of it for each level.
 SMALL_STACK = 256 * 1024
@@ -44,7 +46,7 @@ def call_on_small_stack(function, *args):
     return result
 
 
-class Construct:
+class Construct(LeavesNoTasklets):
     """What every construct has to stand.
 
     descend(depth, bottom) calls itself `depth` times through the construct and then bottom();
@@ -55,12 +57,6 @@ class Construct:
 
     def descend(self, depth, bottom):
         raise NotImplementedError
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
     def test_plain(self):
         for depth in 0, 1, 2, 10:
@@ -581,14 +577,8 @@ class TestMixture(Construct, unittest.TestCase):
 # --- what the recursions above do not show ---
 
 
-class TestResumption(unittest.TestCase):
+class TestResumption(LeavesNoTasklets, unittest.TestCase):
     """Tasklets that switch inside a construct and then go on in it."""
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
     def run_two(self, function):
         """Run function("a") and function("b"), which share a log, in turns."""

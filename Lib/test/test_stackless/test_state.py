@@ -8,18 +8,14 @@ import threading
 import traceback
 import unittest
 
-from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
+from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
+
+from .cases import LeavesNoTasklets
 
 
-class StateCase(unittest.TestCase):
+class StateCase(LeavesNoTasklets, unittest.TestCase):
     def setUp(self):
         self.log = []
-
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
 
 
 class TestExceptionState(StateCase):

@@ -7,18 +7,14 @@ import weakref
 import stackless
 from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
 
+from .cases import LeavesNoTasklets
+
 
 def nothing():
     pass
 
 
-class TaskletCase(unittest.TestCase):
-    def tearDown(self):
-        left = getruncount() - 1
-        while getruncount() > 1:
-            getcurrent().next.remove()
-        self.assertEqual(left, 0, "the test left runnable tasklets behind")
-
+class TaskletCase(LeavesNoTasklets, unittest.TestCase):
     def assert_state(self, t, alive=False, scheduled=False, paused=False, blocked=False):
         """All four at once, as real bools."""
         self.assertEqual(dict(alive=t.alive, scheduled=t.scheduled, paused=t.paused, blocked=t.blocked),
