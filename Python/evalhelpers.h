@@ -330,3 +330,14 @@ float_operator(double a, double b, Py_ssize_t operator)
     }
     return NULL;
 }
+
+/* Is `unit` an instruction of `code`, and not a cache entry that looks like one? */
+SLP_COLD static bool
+is_instruction(PyCodeObject *code, const _Py_CODEUNIT *unit)
+{
+    const _Py_CODEUNIT *instruction = _PyCode_CODE(code);
+    while (instruction < unit) {
+        instruction += 1 + _PyOpcode_Caches[_PyOpcode_Deopt[_Py_OPCODE(*instruction)]];
+    }
+    return instruction == unit;
+}

@@ -433,7 +433,7 @@ resume_tasklet:
 
 tasklet_resumed_raising:
     /* A StopIteration that is delivered to `for x in channel` ends the loop. */
-    if (_PyOpcode_Deopt[_Py_OPCODE(next[-1])] == FOR_ITER
+    if (_Py_OPCODE(next[-1]) == FOR_ITER && is_instruction(frame->f_code, next - 1)
         && _PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
         frame->prev_instr = next - 1;
         if (tstate->c_tracefunc != NULL) {

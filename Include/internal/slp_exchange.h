@@ -9,11 +9,12 @@
  *   context                              context                 context variables
  *   recursion_remaining                  recursion_depth         each has the full limit
  *   c_tracefunc, ..., tracing            trace                   traced one by one
+ *   trash_delete_nesting                 (thread's, main only)   main may leave from inside a destructor
  *
- * slp_save_state() and slp_load_state() are the only places that know the list; test_state.py has a test for
- * each row.  A soft switch happens between two instructions, with no C frame of the tasklet alive
- * and no exception set: what C code keeps in the thread state while it runs (trash_delete_nesting,
- * recursion_headroom, curexc_*) has nothing to save.
+ * slp_save_state(), slp_load_state() and slp_switch_frames() are the only places that know the list;
+ * test_state.py has a test for each row.  A soft switch happens between two instructions, with no
+ * exception set and, but for main, no C frame of the tasklet alive: what else C code keeps in the
+ * thread state while it runs (recursion_headroom, curexc_*) has nothing to save.
  */
 #ifndef SLP_EXCHANGE_H
 #define SLP_EXCHANGE_H
@@ -60,6 +61,9 @@ slp_load_state(PyThreadState *tstate, PyTaskletObject *t)
     }
     t->context = NULL;
     tstate->recursion_remaining = tstate->recursion_limit - t->recursion_depth;
+    if (SLP_UNLIKELY(t->flags.is_main)) {
+        tstate->trash_delete_nesting = t->thread->main_trash_nesting;
+    }
     cframe->use_tracing = 0;
     if (SLP_UNLIKELY(t->trace != NULL)) {
         slp_load_trace(tstate, t);
@@ -88,6 +92,8 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     assert(!_PyErr_Occurred(tstate));
     if (left->flags.is_main) {
         th->home = tstate->cframe;
+        th->main_trash_nesting = tstate->trash_delete_nesting;
+        tstate->trash_delete_nesting = 0;
     }
     slp_save_state(tstate, left, frame);
     th->current = next;

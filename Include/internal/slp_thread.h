@@ -26,6 +26,7 @@ typedef struct slp_thread {
                                           return SLP_UNWIND (see slp_switch.h) */
     _PyCFrame *home;                   /* loop activation in which tasklets other than main run:
                                           the one that main last left */
+    int main_trash_nesting;            /* tstate->trash_delete_nesting of main, while it is suspended */
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
 } slp_thread;
 

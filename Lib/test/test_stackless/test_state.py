@@ -745,6 +745,30 @@ class TestOther(StateCase):
         self.assertTrue(done.acquire(timeout=10))
         self.assertEqual(self.log, ["tasklet", "back"])
 
+    def test_main_switches_inside_a_deep_destructor(self):
+        """What other tasklets drop meanwhile is freed at once, as if main were not deep in deallocations."""
+        log = []
+
+        class Loud:
+            def __del__(self):
+                log.append('freed')
+
+        def other():
+            box = [Loud()]
+            del box
+            log.append('after')
+
+        class Bottom:
+            def __del__(self):
+                stackless.tasklet(other)()
+                stackless.run()
+
+        chain = Bottom()
+        for _ in range(5000):
+            chain = (chain,)
+        del chain
+        self.assertEqual(log, ['freed', 'after'])
+
     def test_asyncgen_hooks_belong_to_the_thread(self):
         hooks = sys.get_asyncgen_hooks()
         tasklet(lambda: self.log.append(sys.get_asyncgen_hooks()))()
