@@ -754,18 +754,21 @@ class TestOther(StateCase):
                 log.append('freed')
 
         def other():
-            box = [Loud()]
+            box = Loud()
+            for _ in range(20):
+                box = [box]
             del box
             log.append('after')
 
         class Bottom:
             def __del__(self):
-                stackless.tasklet(other)()
-                stackless.run()
+                tasklet(other)()
+                run()
 
+        # The base defers what is dropped more than 50 deallocations deep.
         chain = Bottom()
-        for _ in range(5000):
-            chain = (chain,)
+        for _ in range(30):
+            chain = [chain]
         del chain
         self.assertEqual(log, ['freed', 'after'])
 
