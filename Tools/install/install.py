@@ -28,6 +28,7 @@ VERSION = '3.11'
 PYTHON_DIR = 'python' + VERSION
 LIBRARY = 'libpython3.11.so.1.0'
 RECORD = 'stackless-installed-files.txt'
+EXAMPLES = ('share', 'doc', 'stackless-python', 'examples')
 WHEELS = '/usr/share/python-wheels'
 LICENCE_OF_BASE = '/usr/share/doc/libpython3.11-stdlib/copyright'
 
@@ -176,6 +177,9 @@ class Installer:
         self.copy(os.path.join(self.options.srcdir, 'LICENSE'), 'lib', PYTHON_DIR, 'stackless', 'LICENSE.txt')
         os.makedirs(os.path.join(self.stdlib, 'site-packages'), exist_ok=True)
 
+    def examples(self):
+        self.copy_tree(os.path.join(self.options.srcdir, 'examples'), *EXAMPLES)
+
     def patches(self):
         for name in sorted({patch[0] for patch in PATCHES}):
             path = os.path.join(self.stdlib, name)
@@ -249,7 +253,7 @@ class Installer:
 
     def pip(self):
         """Install pip and setuptools from the bundled wheels, with scripts that name the final prefix."""
-        before = set(self.everything())
+        before = set(self.everything()) - (self.recorded() - set(self.files))
         self.run('-B', '-m', 'ensurepip', '--upgrade', '--default-pip')
         added = set(self.everything()) - before
         self.files += sorted(added)
@@ -259,6 +263,14 @@ class Installer:
                 with open(path, encoding='utf-8') as file:
                     text = file.read()
                 self.rewrite(path, text.replace('#!' + self.root, '#!' + self.prefix, 1))
+
+    def recorded(self):
+        """The files of an earlier installation in the same place."""
+        try:
+            with open(os.path.join(self.stdlib, RECORD), encoding='utf-8') as file:
+                return set(file.read().split('\n')[:-1])
+        except FileNotFoundError:
+            return set()
 
     def everything(self):
         """The paths of all files in bin/ and site-packages, relative to the root of the tree."""
@@ -274,6 +286,7 @@ class Installer:
         self.library()
         self.headers()
         self.standard_library()
+        self.examples()
         self.sysconfig_data()
         self.config_folder()
         self.patches()

