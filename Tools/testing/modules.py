@@ -88,6 +88,10 @@ class Result:
         """How many tests ended in `state`."""
         return sum(1 for s in self.tests.values() if s == state)
 
+    def failures(self):
+        """The names of the tests that failed."""
+        return {test for test, state in self.tests.items() if state == FAILED}
+
 
 def environment(**extra):
     """The environment of a test process: a small fixed part of ours, and `extra`."""

@@ -2,8 +2,9 @@
 
 First come the files Lib/test/test_stackless/test_*.py, then the modules of --quick-list. Each runs in a
 process of its own, with a time limit, in a scratch folder, and with a small fixed environment; a crash or a
-hang is a failure. A module of CPython's that failed without crashing is run once more, alone, since a few of
-them depend on timing.
+hang is a failure. A module of CPython's that failed without crashing is run once more, since a few of them
+depend on timing; when every test that fails then fails on the base too (for want of a name for localhost, say),
+the machine is to blame, and the module counts as skipped.
 
 The last line reads `N passed, N failed, N skipped`. It counts test methods for our own tests (those that a
 crash prevented count as failed) and whole modules for CPython's. The exit status is 1 when anything failed.
@@ -11,8 +12,9 @@ crash prevented count as failed) and whole modules for CPython's. The exit statu
     run_tests.py --python build/python --quick-list Tools/testing/quick-tests.txt --srcdir . --builddir build
     run_tests.py --python build/python test_channel test_sys
 
-Our tests find in their environment SLP_BUILDDIR (the build folder), SLP_SRCDIR (the source tree) and
-SLP_BASE_PYTHON (the base python, the one that runs this script).
+Our tests find in their environment SLP_BUILDDIR (the build folder), SLP_SRCDIR (the source tree),
+SLP_BASE_PYTHON (the base python, the one that runs this script) and SLP_TORTURE (the torture switches that are
+compiled in).
 """
 
 import argparse
@@ -103,16 +105,21 @@ def run_own(python, path, timeout, extra):
     return result
 
 
-def run_quick(python, name, timeout):
-    """Run one of CPython's modules, and again when it failed; the second run counts."""
+def run_quick(python, base, name, timeout):
+    """Run one of CPython's modules, and again when it failed; the second run counts, unless the base fails as
+    much."""
     result = modules.run_module(python, name, timeout)
-    if result.state == FAILED:
-        again = modules.run_module(python, name, timeout, verbose=True)
-        if again.state != FAILED or not result.tests:
-            return again
-        again.output = result.output
+    if result.state != FAILED:
+        return result
+    again = modules.run_module(python, name, timeout, verbose=True)
+    if again.state != FAILED:
         return again
-    return result
+    ours = again.failures()
+    if ours and ours <= modules.run_module(base, name, timeout).failures():
+        return Result(name, SKIPPED, again.seconds, {}, 'fails on the base too: ' + ' '.join(sorted(ours)))
+    if result.tests:
+        again.output = result.output
+    return again
 
 
 def read_list(path):
@@ -174,9 +181,9 @@ class Tally:
             for test, state in result.tests.items():
                 if state == SKIPPED:
                     print(f'skipped: {test}: {getattr(result, "texts", {}).get(test, "")}')
-        names = [r.name for r in self.quick if r.state == SKIPPED]
-        if names:
-            print(f'skipped modules: {" ".join(names)}')
+        for result in self.quick:
+            if result.state == SKIPPED:
+                print(f'skipped: {result.name}: {modules.tail(result.output, 1).strip()}')
 
 
 def main():
@@ -187,6 +194,7 @@ def main():
     parser.add_argument('--quick-list', help="file with the names of CPython's modules to run")
     parser.add_argument('--srcdir', default=os.path.dirname(os.path.dirname(HERE)), help='the source tree')
     parser.add_argument('--builddir', help='the build folder (default: the folder of --python)')
+    parser.add_argument('--torture', default='', help='the torture switches of this build, with commas')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 2,
                         help='processes at a time (%(default)s)')
     parser.add_argument('--timeout', type=int, default=300, help='seconds a file may take (%(default)s)')
@@ -201,7 +209,7 @@ def main():
         parser.error(f'{python}: no such executable')
     srcdir = os.path.abspath(args.srcdir)
     extra = {'SLP_BUILDDIR': os.path.abspath(args.builddir or os.path.dirname(python)), 'SLP_SRCDIR': srcdir,
-             'SLP_BASE_PYTHON': os.path.abspath(args.base)}
+             'SLP_BASE_PYTHON': os.path.abspath(args.base), 'SLP_TORTURE': args.torture}
     folder = os.path.join(srcdir, 'Lib', 'test', 'test_stackless')
     own = sorted(f for f in os.listdir(folder) if f.startswith('test_') and f.endswith('.py'))
     quick = read_list(args.quick_list) if args.quick_list else []
@@ -217,12 +225,12 @@ def main():
         if time.monotonic() - start > args.budget:
             return kind, Result(name, TIMEOUT, 0, {name: FAILED},
                                 'not started: the time for the whole run was up')
-        return kind, run(python, *rest)
+        return kind, run(*rest)
 
-    tasks = [functools.partial(unless_late, run_own, 'own', f[:-3], os.path.join(folder, f), args.timeout,
-                               extra)
+    tasks = [functools.partial(unless_late, run_own, 'own', f[:-3], python, os.path.join(folder, f),
+                               args.timeout, extra)
              for f in own]
-    tasks += [functools.partial(unless_late, run_quick, 'quick', name, name, args.timeout)
+    tasks += [functools.partial(unless_late, run_quick, 'quick', name, python, args.base, name, args.timeout)
               for name in modules.in_order(quick)]
     tally = Tally(len(tasks))
     modules.run_many(tasks, args.jobs, lambda item: tally.add(*item))
