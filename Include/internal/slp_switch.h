@@ -76,10 +76,12 @@ slp_check_switch(slp_thread *th, bool soft)
 }
 
 /* Hand control to `next` (borrowed; alive, not current; tempval set).  Only after slp_check_switch()
- * said yes.  Always SLP_UNWIND, to be returned at once. */
+ * said yes, with the same `soft`.  What it returns must be returned at once: SLP_UNWIND, or where the
+ * loop made no offer, what the current tasklet finds in its tempval when it runs again. */
 static inline PyObject *
-slp_switch(slp_thread *th, PyTaskletObject *next)
+slp_switch(slp_thread *th, PyTaskletObject *next, bool soft)
 {
+    assert(soft);
     assert(th->next == NULL && next != th->current && next->frame != NULL);
     th->next = (PyTaskletObject *)Py_NewRef(next);
     return SLP_UNWIND;

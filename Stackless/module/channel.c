@@ -152,7 +152,7 @@ transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction di
 
     if (to_partner || to_next) {
         slp_set_tempval(actor, result);
-        return slp_switch(th, actor->next);
+        return slp_switch(th, actor->next, soft);
     }
     if (SLP_UNLIKELY(slp_bomb_check(result)) && dir == RECEIVING) {
         slp_bomb_explode(th->tstate, result);
@@ -186,7 +186,7 @@ block(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, 
     slp_ring_unlink(th, actor);
     enqueue(ch, actor, dir);
     slp_channel_check(ch);
-    return slp_switch(th, next);
+    return slp_switch(th, next, soft);
 }
 
 /* Send `value` (stolen), or receive (value NULL). */

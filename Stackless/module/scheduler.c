@@ -204,7 +204,7 @@ slp_scheduler_run(PyObject *module, PyObject *noargs)
     current->flags.waits_in_run = 1;
     current->runner_below = th->runners;
     th->runners = current;
-    return slp_switch(th, next);
+    return slp_switch(th, next, soft);
 }
 
 PyObject slp_self_token = {
@@ -245,7 +245,7 @@ schedule(PyObject *const *args, Py_ssize_t nargs)
     if (slp_check_switch(th, soft) < 0)
         return NULL;
     slp_set_tempval(current, Py_NewRef(retval));
-    return slp_switch(th, next);
+    return slp_switch(th, next, soft);
 }
 
 /* The common case without a stack frame of its own: no argument, somebody else can run. */
@@ -261,7 +261,7 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
         if (SLP_LIKELY(current->tempval == Py_None && next != current)) {
             th->soft_offered = false;
             slp_set_tempval(current, Py_NewRef(SLP_SELF));
-            return slp_switch(th, next);
+            return slp_switch(th, next, true);
         }
     }
     return schedule(args, nargs);
@@ -288,7 +288,7 @@ slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_
     slp_set_tempval(current, Py_NewRef(retval));
     slp_ring_unlink(th, current);
     Py_DECREF(current);
-    return slp_switch(th, next);
+    return slp_switch(th, next, soft);
 }
 
 /* --- the end of a thread --- */

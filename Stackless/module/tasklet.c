@@ -571,7 +571,7 @@ switch_to(PyObject *self, const char *method, bool leave)
         slp_ring_unlink(th, current);
         Py_DECREF(current);
     }
-    return slp_switch(th, t);
+    return slp_switch(th, t, soft);
 }
 
 PyDoc_STRVAR(run_doc,
