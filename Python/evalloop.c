@@ -295,16 +295,38 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
     _Py_atomic_int *const eval_breaker = &tstate->interp->ceval.eval_breaker;
 
     _PyCFrame cframe;
+    bool no_stack = false;
+    const char *here = __builtin_frame_address(0);
+    if (SLP_UNLIKELY(here < slp_stack_limit) && slp_stack_is_low(here)) {
+        PyObject *result;
+        if (slp_hop(tstate, frame, throwflag, &result)) {
+            return result;
+        }
+        no_stack = true;
+    }
     cframe.use_tracing = tstate->cframe->use_tracing;
     cframe.previous = tstate->cframe;
     tstate->cframe = &cframe;
 
     assert(!_PyErr_Occurred(tstate) || throwflag);
+    if (throwflag == SLP_RUN_TASKLETS) {
+        slp_thread *thread = slp_thread_peek(tstate);
+        thread->home = thread->carrier->home = &cframe;
+        frame = cframe.current_frame = cframe.previous->current_frame;
+        cframe.previous->current_frame = NULL;
+        goto resume_tasklet;
+    }
     frame->is_entry = true;
     frame->previous = cframe.previous->current_frame;
     cframe.current_frame = frame;
 
-    if (SLP_UNLIKELY(throwflag)) {
+    if (SLP_UNLIKELY(throwflag | no_stack)) {
+        if (no_stack) {
+            _PyErr_NoMemory(tstate);
+            tstate->recursion_remaining--;
+            LOAD_FRAME();
+            goto leave_raising;
+        }
         if (_Py_EnterRecursiveCallTstate(tstate, "")) {
             tstate->recursion_remaining--;
             LOAD_FRAME();
@@ -415,7 +437,16 @@ switch_tasklet:
     /* A C function answered SLP_UNWIND: its arguments are gone from the stack, `next` is where
      * this tasklet goes on with the value that it will be given. */
     STORE_FRAME();
-    frame = slp_switch_frames(tstate, slp_thread_peek(tstate), frame);
+    {
+        slp_thread *thread = slp_thread_peek(tstate);
+        if (SLP_LIKELY(&cframe == thread->home && !thread->next->flags.pinned)) {
+            frame = slp_switch_frames(tstate, thread, frame);
+        }
+        else {
+            slp_switch_carriers(tstate, thread, frame, true);
+            frame = cframe.current_frame;
+        }
+    }
 resume_tasklet:
     LOAD_FRAME();
     {

@@ -9,12 +9,17 @@
  *   context                              context                 context variables
  *   recursion_remaining                  recursion_depth         each has the full limit
  *   c_tracefunc, ..., tracing            trace                   traced one by one
- *   trash_delete_nesting                 (thread's, main only)   main may leave from inside a destructor
  *
- * slp_save_state(), slp_load_state() and slp_switch_frames() are the only places that know the list;
- * test_state.py has a test for each row.  A soft switch happens between two instructions, with no
- * exception set and, but for main, no C frame of the tasklet alive: what else C code keeps in the
- * thread state while it runs (recursion_headroom, curexc_*) has nothing to save.
+ * and for one that leaves C frames behind, on its carrier:
+ *
+ *   cframe                               carrier->cframe         the activation that goes on
+ *   datastack_top                        carrier->stack_top      (`carrier` takes the place of stack_top)
+ *   trash_delete_nesting                 carrier->trash_nesting  it may be inside a destructor
+ *   curexc_*                             a C frame of switch.c   so may an exception be set
+ *
+ * slp_save_state(), slp_load_state() and the three functions that call them are the only places that
+ * know the list; test_state.py has a test for each row.  What else C code keeps in the thread state
+ * while it runs (recursion_headroom) has nothing to save.
  */
 #ifndef SLP_EXCHANGE_H
 #define SLP_EXCHANGE_H
@@ -26,15 +31,15 @@
 void slp_save_trace(PyThreadState *tstate, PyTaskletObject *t);
 void slp_load_trace(PyThreadState *tstate, PyTaskletObject *t);
 
-/* Drop the last reference to a tasklet that was just left for `entered`. */
-SLP_COLD void slp_drop_left(PyTaskletObject *left, PyTaskletObject *entered);
+/* Drop what th->left holds.  Runs any code, as the current tasklet. */
+SLP_COLD void slp_drop_left(slp_thread *th);
 
+/* Everything but the top of the frame stack. */
 static inline void
 slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *frame)
 {
     t->frame = frame;
     t->chunk = tstate->datastack_chunk;
-    t->stack_top = tstate->datastack_top;
     t->exc_info = tstate->exc_info;
     t->context = tstate->context;
     t->recursion_depth = tstate->recursion_limit - tstate->recursion_remaining;
@@ -44,13 +49,13 @@ slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *f
 }
 
 static inline _PyInterpreterFrame *
-slp_load_state(PyThreadState *tstate, PyTaskletObject *t)
+slp_load_state(PyThreadState *tstate, PyTaskletObject *t, PyObject **stack_top)
 {
     _PyInterpreterFrame *frame = t->frame;
     _PyCFrame *cframe = tstate->cframe;
     t->frame = NULL;
     tstate->datastack_chunk = t->chunk;
-    tstate->datastack_top = t->stack_top;
+    tstate->datastack_top = stack_top;
     tstate->datastack_limit = slp_chunk_limit(t->chunk);
     t->chunk = NULL;
     t->stack_top = NULL;
@@ -61,9 +66,6 @@ slp_load_state(PyThreadState *tstate, PyTaskletObject *t)
     }
     t->context = NULL;
     tstate->recursion_remaining = tstate->recursion_limit - t->recursion_depth;
-    if (SLP_UNLIKELY(t->flags.is_main)) {
-        tstate->trash_delete_nesting = t->thread->main_trash_nesting;
-    }
     cframe->use_tracing = 0;
     if (SLP_UNLIKELY(t->trace != NULL)) {
         slp_load_trace(tstate, t);
@@ -81,28 +83,25 @@ slp_torture_switch(void)
 #endif
 }
 
-/* Save the state of the current tasklet, whose top frame is `frame` (stack pointer and prev_instr
- * stored), and load th->next's: afterwards it is current and tstate->cframe->current_frame is its
- * top frame, which is returned. */
+/* A switch from one soft tasklet to another: both run in this activation.  Save the state of the current
+ * tasklet, whose top frame is `frame` (stack pointer and prev_instr stored), and load th->next's:
+ * afterwards it is current and tstate->cframe->current_frame is its top frame, which is returned. */
 static inline _PyInterpreterFrame *
 slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame)
 {
     PyTaskletObject *left = th->current;
     PyTaskletObject *next = th->next;
-    assert(!_PyErr_Occurred(tstate));
-    if (left->flags.is_main) {
-        th->home = tstate->cframe;
-        th->main_trash_nesting = tstate->trash_delete_nesting;
-        tstate->trash_delete_nesting = 0;
-    }
+    assert(!_PyErr_Occurred(tstate) && tstate->cframe == th->home && !next->flags.pinned);
     slp_save_state(tstate, left, frame);
+    left->stack_top = tstate->datastack_top;
     th->current = next;
     th->next = NULL;
-    _PyInterpreterFrame *entered = slp_load_state(tstate, next);
+    _PyInterpreterFrame *entered = slp_load_state(tstate, next, next->stack_top);
     slp_tasklet_check(left);
     slp_tasklet_check(next);
     if (SLP_UNLIKELY(Py_REFCNT(left) == 1)) {
-        slp_drop_left(left, next);
+        th->left.tasklet = left;
+        slp_drop_left(th);
     }
     else {
         Py_DECREF(left);
@@ -110,6 +109,11 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     slp_torture_switch();
     return entered;
 }
+
+/* Any other switch from a tasklet that goes on living, by the loop (`soft`) or by a C function.  Comes
+ * back when this carrier is switched to: then th->current is the tasklet that it runs, with
+ * tstate->cframe->current_frame as its top frame. */
+void slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame, bool soft);
 
 /* Take the current tasklet's tempval: a new reference, or NULL with the bomb's exception set. */
 static inline PyObject *

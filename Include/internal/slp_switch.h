@@ -1,17 +1,25 @@
-/* Switching: how a C function of the module makes the evaluation loop continue another tasklet.
+/* Switching: how a C function of the module makes another tasklet go on.
  *
  * The protocol
  *
  *   loop:       th->soft_offered = true;  result = function(...);  th->soft_offered = false;
  *   function:   bool soft = slp_take_offer(th);        first statement, always
  *               ... choose who runs next, put values into tempval ...
- *               return slp_switch(th, next);           at once, nothing after it
+ *               return slp_switch(th, next, soft);     at once, nothing after it
  *   loop:       if (result == SLP_UNWIND) store the current tasklet, load th->next, push its
  *               tempval on its value stack (or raise it, if it is a bomb) and go on.
  *
- * A caller that is not the loop makes no offer (map(ch.send, ...), a C extension): a switch would
- * have to keep C frames alive, and is refused with RuntimeError, as it is when the loop that offers
- * is itself called from C by the current tasklet.
+ * Four kinds of switch, and who makes them:
+ *
+ *   the current tasklet       the next one   is made by                    how
+ *   soft: the loop offers,    soft           slp_switch_frames(), loop     in the same activation
+ *   in a base activation      pinned         slp_switch_carriers(), loop   this carrier becomes idle
+ *   C frames in between, or   soft           slp_switch_carriers(), loop   an idle carrier goes on
+ *   main: the loop offers     pinned         the same                      the next one's carrier goes on
+ *   no offer                  either         slp_switch_carriers(), here   the C function waits
+ *
+ * A caller that is not the loop makes no offer (map(ch.send, ...), a C extension): slp_switch() then comes
+ * back when the current tasklet runs again, with the value that it was given.
  *
  * Only functions with SLP_METH_STACKLESS are given offers; every path of such a function starts by
  * taking the offer, so that it never leaks to a callee.
@@ -59,35 +67,40 @@ slp_is_traced(const PyThreadState *tstate)
     return tstate->c_tracefunc != NULL || tstate->c_profilefunc != NULL || tstate->tracing != 0;
 }
 
-/* Can the current tasklet be suspended here: 0, or -1 with the RuntimeError that says why not.
- * Called before anything is changed (queues, balances), so that a refusal leaves all as it was.
- *
- * Main may leave any activation of the loop: it comes back to it, since the others run on top. */
+/* Can the current tasklet be suspended here: 0, or -1 with the exception that says why not (MemoryError,
+ * RuntimeError).  Called before anything is changed (queues, balances), so that a refusal leaves all as
+ * it was. */
 int slp_check_switch_slow(slp_thread *th, bool soft);
 
 static inline int
 slp_check_switch(slp_thread *th, bool soft)
 {
     PyThreadState *tstate = th->tstate;
-    if (SLP_LIKELY(soft && tstate->cframe == th->home && th->next == NULL && !slp_is_traced(tstate))) {
+    if (SLP_LIKELY(((soft && tstate->cframe == th->home) || th->idle != NULL) && th->next == NULL
+                   && !slp_is_traced(tstate))) {
         return 0;
     }
     return slp_check_switch_slow(th, soft);
 }
 
+/* Switch to th->next here and now; the result is what the current tasklet finds in its tempval when it
+ * runs again, NULL with the exception of a bomb. */
+PyObject *slp_switch_in_c(slp_thread *th);
+
 /* Hand control to `next` (borrowed; alive, not current; tempval set).  Only after slp_check_switch()
- * said yes, with the same `soft`.  What it returns must be returned at once: SLP_UNWIND, or where the
- * loop made no offer, what the current tasklet finds in its tempval when it runs again. */
+ * said yes, with the same `soft`.  What it returns must be returned at once. */
 static inline PyObject *
 slp_switch(slp_thread *th, PyTaskletObject *next, bool soft)
 {
-    assert(soft);
-    assert(th->next == NULL && next != th->current && next->frame != NULL);
+    assert(th->next == NULL && next != th->current && slp_tasklet_alive(next));
     th->next = (PyTaskletObject *)Py_NewRef(next);
-    return SLP_UNWIND;
+    return SLP_LIKELY(soft) ? SLP_UNWIND : slp_switch_in_c(th);
 }
 
 /* --- for the loop alone --- */
+
+/* A value for throwflag: begin a base activation, with the state of th->current loaded; no frame is given. */
+#define SLP_RUN_TASKLETS 2
 
 /* The current tasklet's function is done: returned `result` (stolen), or raised (NULL, exception
  * set).  Asks the scheduler who is next, loads that one (slp_exchange.h), and frees the ended one's

@@ -18,14 +18,16 @@
  *   dead       NULL           NULL          0
  *
  * Invariants (slp_tasklet_check asserts them)
- *  1. `frame` is set exactly when the tasklet is alive and not current; then every frame of its
- *     chain has a valid stacktop, and the oldest one is a base shim whose `previous` is NULL
+ *  1. `frame` is set exactly when the tasklet is alive and not current (main may have none, where C
+ *     code uses the API without a Python frame); the oldest one is a base shim whose `previous` is NULL
  *     (main's oldest frame belongs to whatever the thread ran first).
- *  2. `stack` is empty for the current tasklet (its words are in the thread state) and for one
+ *  2. `chunk` is NULL for the current tasklet (its frame stack is the thread state's) and for one
  *     without frames.
  *  3. A tasklet is in at most one chain; `next` and `prev` are both set or both NULL in the run
  *     queue (a ring); in a channel queue the ends are NULL.
- *  4. A tasklet other than main that is not current has no C frames: all switches are soft.
+ *  4. A suspended tasklet is soft or pinned (slp_carrier.h).  Soft: every frame of its chain has a valid
+ *     stacktop, and no activation of the loop belongs to it.  Pinned: its C frames stand on `carrier`;
+ *     frames below a C call have no valid stacktop.  Main is always pinned.
  *
  * Memory: a tasklet that is blocked one call deep costs this object, 160 bytes with the collector's
  * header, and one exactly fitting heap chunk with two frames (the base shim and the function's),
@@ -59,7 +61,10 @@ typedef struct PyTaskletObject {
     PyObject *context;                 /* strong or NULL; contextvars context while not current */
     _PyInterpreterFrame *frame;        /* top frame of the suspended chain */
     _PyStackChunk *chunk;              /* the frame stack, while suspended: newest chunk, */
-    PyObject **stack_top;              /*   first free word in it */
+    union {
+        PyObject **stack_top;          /*   soft: first free word in it */
+        slp_carrier *carrier;          /*   pinned: where its C frames are, and that word */
+    };
     _PyErr_StackItem exc_state;        /* the exception that it handles, at its outermost level */
     _PyErr_StackItem *exc_info;        /* innermost level: &exc_state or a generator's; NULL = &exc_state */
     slp_trace_state *trace;            /* NULL: not traced */
@@ -69,6 +74,7 @@ typedef struct PyTaskletObject {
     struct {
         signed int blocked : 2;        /* -1 receiving, +1 sending */
         unsigned int is_main : 1;
+        unsigned int pinned : 1;       /* suspended with C frames */
         unsigned int waits_in_run : 1; /* it called run() and has not come back */
         unsigned int block_trap : 1;
     } flags;
@@ -81,7 +87,7 @@ extern PyTypeObject PyTasklet_Type;
 static inline bool
 slp_tasklet_alive(const PyTaskletObject *t)
 {
-    return t->frame != NULL || t->thread->current == t;
+    return t->frame != NULL || t->thread->current == t || t->flags.is_main;
 }
 
 /* Its thread, or NULL once that is gone. */
@@ -109,6 +115,12 @@ void slp_tasklet_drop_frames(PyTaskletObject *t);
 
 /* Visit what the suspended frames own (those of generators belong to their generators). */
 int slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg);
+
+/* tp_finalize: a pinned tasklet that nobody refers to is killed (Stackless/core/pinned.c). */
+void slp_pinned_finalize(PyObject *t);
+
+/* The thread of a pinned tasklet is gone, and its C frames with it: what they hold is lost. */
+void slp_pinned_forget(PyTaskletObject *t);
 
 /* Assert the invariants above; empty in builds without assertions. */
 #ifdef NDEBUG

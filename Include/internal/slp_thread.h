@@ -8,9 +8,19 @@
 #ifndef SLP_THREAD_H
 #define SLP_THREAD_H
 
-#include "slp_base.h"
+#include "slp_carrier.h"
 
 struct PyTaskletObject;
+
+/* What a switch leaves behind, to be dropped by who was switched to, since that may run any code. */
+typedef struct {
+    struct PyTaskletObject *tasklet;   /* strong; NULL: nothing was left */
+    _PyInterpreterFrame *shim;         /* with the next four: of a tasklet that has ended */
+    _PyStackChunk *chunk;
+    PyObject *context;                 /* strong or NULL, as the next two */
+    PyObject *traceobj;
+    PyObject *profileobj;
+} slp_leaving;
 
 typedef struct slp_thread {
     PyThreadState *tstate;             /* borrowed; NULL once the thread state is gone */
@@ -24,9 +34,12 @@ typedef struct slp_thread {
     int runcount;                      /* tasklets in the run queue, the current one included */
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
-    _PyCFrame *home;                   /* loop activation in which tasklets other than main run:
-                                          the one that main last left */
-    int main_trash_nesting;            /* tstate->trash_delete_nesting of main, while it is suspended */
+    _PyCFrame *home;                   /* carrier->home: the base activation, if this one has it */
+    slp_carrier *carrier;              /* the one that runs */
+    slp_carrier *idle;                 /* those whose base activation has nothing to do, linked by `below` */
+    int idle_count;
+    slp_leaving left;                  /* mail to the carrier that was switched to */
+    slp_carrier native;                /* the thread's own stack */
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
 } slp_thread;
 

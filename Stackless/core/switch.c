@@ -1,6 +1,7 @@
-/* Switching tasklets: may it be done here, and the rare halves of the exchange (slp_exchange.h).
+/* Switching tasklets: may it be done here, switches between carriers, and the end of a tasklet.
  *
- * Budget: 25 ns a switch as Python sees it, the call included (Tools/bench, "switch").
+ * The common switch, from soft to soft, is slp_switch_frames() in slp_exchange.h.  Budget: 25 ns a switch as
+ * Python sees it, the call included; 30 ns between carriers (Tools/bench, "switch").
  */
 #include "slp_exchange.h"
 #include "slp_scheduler.h"
@@ -11,41 +12,17 @@ PyObject slp_unwind_token = {
     .ob_type = &PyBaseObject_Type,
 };
 
-/* Why a switch is refused; the words are those of the exception and of the documentation. */
-typedef enum {
-    REFUSED_NOT_OFFERED,
-    REFUSED_NESTED,
-    REFUSED_UNDER_WAY,
-} refusal;
-
-static const char *const refusal_text[] = {
-    [REFUSED_NOT_OFFERED] = "cannot switch tasklets here: the switching function was called by C code, whose "
-                            "frames would have to stay alive (call it from Python code)",
-    [REFUSED_NESTED] = "cannot switch tasklets here: the current tasklet runs inside C code that called "
-                       "back into Python, and the C frames would have to stay alive",
-    [REFUSED_UNDER_WAY] = "cannot switch tasklets here: a switch is already under way",
-};
-
-static int
-refuse(refusal why)
-{
-    PyErr_SetString(PyExc_RuntimeError, refusal_text[why]);
-    return -1;
-}
-
 int
 slp_check_switch_slow(slp_thread *th, bool soft)
 {
     PyThreadState *tstate = th->tstate;
     PyTaskletObject *current = th->current;
-    if (!soft) {
-        return refuse(REFUSED_NOT_OFFERED);
-    }
-    if (!current->flags.is_main && tstate->cframe != th->home) {
-        return refuse(REFUSED_NESTED);
-    }
     if (th->next != NULL) {
-        return refuse(REFUSED_UNDER_WAY);
+        PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets here: a switch is already under way");
+        return -1;
+    }
+    if (!(soft && tstate->cframe == th->home) && slp_carrier_reserve(th) < 0) {
+        return -1;
     }
     /* A thread that has only run a generator of another one so far has no frame stack yet. */
     if (tstate->datastack_chunk == NULL && slp_frame_alloc_slow(tstate, 0) == NULL) {
@@ -108,27 +85,143 @@ restore_tempval(PyTaskletObject *t, PyObject *value)
 }
 
 void
-slp_drop_left(PyTaskletObject *left, PyTaskletObject *entered)
+slp_drop_left(slp_thread *th)
 {
-    PyObject *value = hide_tempval(entered);
-    Py_DECREF(left);
-    restore_tempval(entered, value);
+    slp_leaving left = th->left;
+    PyTaskletObject *current = th->current;
+    th->left = (slp_leaving){0};
+    Py_INCREF(current);
+    PyObject *value = hide_tempval(current);
+    if (left.shim != NULL) {
+        slp_frame_clear(left.shim);
+        slp_chunks_free_heap(left.chunk);
+        Py_CLEAR(left.tasklet->exc_state.exc_value);
+        Py_XDECREF(left.context);
+        Py_XDECREF(left.traceobj);
+        Py_XDECREF(left.profileobj);
+    }
+    Py_DECREF(left.tasklet);
+    restore_tempval(current, value);
+    Py_DECREF(current);
 }
+
+/* --- between carriers --- */
+
+/* The state of th->current is saved: load th->next's, and find the carrier on which it goes on. */
+static slp_carrier *
+enter_next(PyThreadState *tstate, slp_thread *th)
+{
+    PyTaskletObject *next = th->next;
+    slp_carrier *carrier;
+    PyObject **stack_top;
+    if (next->flags.pinned) {
+        carrier = next->carrier;
+        next->flags.pinned = 0;
+        stack_top = carrier->stack_top;
+        tstate->trash_delete_nesting = carrier->trash_nesting;
+    }
+    else {
+        carrier = th->idle;
+        assert(carrier != NULL);   /* slp_check_switch() has seen to it */
+        th->idle = carrier->below;
+        th->idle_count--;
+        stack_top = next->stack_top;
+        tstate->trash_delete_nesting = 0;
+    }
+    th->current = next;
+    th->next = NULL;
+    th->carrier = carrier;
+    th->home = carrier->home;
+    tstate->cframe = carrier->cframe;
+    slp_load_state(tstate, next, stack_top);
+    return carrier;
+}
+
+/* The first thing on the carrier that was switched to. */
+static inline void
+arrive(slp_thread *th)
+{
+    if (SLP_UNLIKELY(th->left.tasklet != NULL)) {
+        slp_drop_left(th);
+    }
+    slp_carrier_trim_idle(th);
+    slp_tasklet_check(th->current);
+    slp_torture_switch();
+}
+
+void
+slp_carrier_main(void *thread)
+{
+    slp_thread *th = thread;
+    slp_carrier_entered(th->carrier);
+    arrive(th);
+    _PyEval_EvalFrameDefault(th->tstate, NULL, SLP_RUN_TASKLETS);
+    Py_UNREACHABLE();
+}
+
+void
+slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *frame, bool soft)
+{
+    PyTaskletObject *left = th->current;
+    slp_carrier *here = th->carrier;
+    assert(left != th->next);
+    slp_save_state(tstate, left, frame);
+    here->cframe = tstate->cframe;
+    if (soft && tstate->cframe == th->home) {
+        left->stack_top = tstate->datastack_top;
+        slp_carrier_retire(th, here);
+    }
+    else {
+        here->stack_top = tstate->datastack_top;
+        here->trash_nesting = tstate->trash_delete_nesting;
+        left->carrier = here;
+        left->flags.pinned = 1;
+    }
+    slp_carrier *there = enter_next(tstate, th);
+    slp_tasklet_check(left);
+    if (SLP_UNLIKELY(Py_REFCNT(left) == 1)) {
+        th->left.tasklet = left;
+    }
+    else {
+        Py_DECREF(left);
+    }
+    slp_carrier_switch(here, there, th);
+    arrive(th);
+}
+
+PyObject *
+slp_switch_in_c(slp_thread *th)
+{
+    PyThreadState *tstate = th->tstate;
+    PyObject *type, *value, *traceback;   /* a destructor may run while an exception is set */
+    _PyErr_Fetch(tstate, &type, &value, &traceback);
+    slp_switch_carriers(tstate, th, tstate->cframe->current_frame, false);
+    PyObject *result = slp_take_tempval(tstate, th->current);
+    if (type != NULL) {
+        assert(result != NULL);
+        _PyErr_Restore(tstate, type, value, traceback);
+    }
+    return result;
+}
+
+/* --- the end of a tasklet --- */
 
 _PyInterpreterFrame *
 slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
 {
-    PyTaskletObject *ended = th->current;
     _PyInterpreterFrame *shim = tstate->cframe->current_frame;
-    assert(slp_is_shim(shim) && shim->previous == NULL);
+    assert(slp_is_shim(shim) && shim->previous == NULL && tstate->cframe == th->home);
     bool failed = result == NULL;
     Py_XDECREF(result);
-    PyTaskletObject *next = (PyTaskletObject *)Py_NewRef(slp_scheduler_ended(th, failed));
+    PyTaskletObject *next = slp_scheduler_ended(th, failed);
+    th->next = (PyTaskletObject *)Py_NewRef(next);
 
-    _PyStackChunk *chunk = tstate->datastack_chunk;
-    PyObject *context = tstate->context;
-    assert(chunk->previous == NULL);
-    slp_trace_state dropped = {
+    assert(tstate->datastack_chunk->previous == NULL && th->left.tasklet == NULL);
+    th->left = (slp_leaving){
+        .tasklet = th->current,
+        .shim = shim,
+        .chunk = tstate->datastack_chunk,
+        .context = tstate->context,
         .traceobj = tstate->c_traceobj,
         .profileobj = tstate->c_profileobj,
     };
@@ -136,20 +229,14 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     tstate->c_traceobj = tstate->c_profileobj = NULL;
     tstate->tracing = 0;
     tstate->context = NULL;
-    th->current = next;
-    _PyInterpreterFrame *entered = slp_load_state(tstate, next);
     tstate->context_ver++;
-
-    PyObject *value = hide_tempval(next);
-    slp_frame_clear(shim);
-    slp_chunks_free_heap(chunk);
-    Py_CLEAR(ended->exc_state.exc_value);
-    Py_XDECREF(context);
-    Py_XDECREF(dropped.traceobj);
-    Py_XDECREF(dropped.profileobj);
-    slp_tasklet_check(next);
-    Py_DECREF(ended);
-    restore_tempval(next, value);
-    slp_torture_switch();
-    return entered;
+    slp_carrier *here = th->carrier;
+    here->cframe = tstate->cframe;
+    slp_carrier_retire(th, here);
+    slp_carrier *there = enter_next(tstate, th);
+    if (there != here) {
+        slp_carrier_switch(here, there, th);
+    }
+    arrive(th);
+    return tstate->cframe->current_frame;
 }

@@ -80,7 +80,7 @@ drop_generator_frame(_PyInterpreterFrame *frame)
 void
 slp_tasklet_drop_frames(PyTaskletObject *t)
 {
-    assert(!t->flags.is_main);
+    assert(!t->flags.is_main && !t->flags.pinned);
     _PyInterpreterFrame *frame = t->frame;
     _PyStackChunk *chunk = t->chunk;
     t->frame = NULL;
@@ -101,19 +101,32 @@ slp_tasklet_drop_frames(PyTaskletObject *t)
     Py_CLEAR(t->exc_state.exc_value);
 }
 
+/* Visit what a frame of a pinned tasklet surely owns.  Its value stack is not known where it is below a C
+ * call: what that refers to counts as referred to from outside, and is never taken for garbage. */
+static int
+traverse_locals(_PyInterpreterFrame *frame, visitproc visit, void *arg)
+{
+    Py_VISIT(frame->frame_obj);
+    Py_VISIT(frame->f_locals);
+    Py_VISIT(frame->f_func);
+    Py_VISIT(frame->f_code);
+    for (int i = 0; i < frame->f_code->co_nlocalsplus; i++) {
+        Py_VISIT(frame->localsplus[i]);
+    }
+    return 0;
+}
+
 int
 slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg)
 {
-    /* Main's frames below a C call have no valid stacktop: they are opaque, as a running
-     * thread's frames are. */
     if (t->flags.is_main) {
-        return 0;
+        return 0;   /* opaque, as a running thread's frames are */
     }
     for (_PyInterpreterFrame *frame = t->frame; frame != NULL; frame = frame->previous) {
         if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
             continue;   /* the generator traverses it */
         }
-        int stop = _PyFrame_Traverse(frame, visit, arg);
+        int stop = t->flags.pinned ? traverse_locals(frame, visit, arg) : _PyFrame_Traverse(frame, visit, arg);
         if (stop) {
             return stop;
         }
@@ -127,17 +140,20 @@ slp_tasklet_check(PyTaskletObject *t)
 {
     bool current = t->thread->current == t;
     assert(!current || t->frame == NULL);
-    assert((t->frame != NULL) || (t->chunk == NULL && t->stack_top == NULL));
-    assert(t->flags.blocked == 0 || (t->channel != NULL && t->frame != NULL));
+    assert(!current || !t->flags.pinned);
+    assert(t->frame != NULL || t->flags.pinned || (t->chunk == NULL && t->stack_top == NULL));
+    assert(t->flags.blocked == 0 || (t->channel != NULL && slp_tasklet_alive(t)));
+    assert(!t->flags.is_main || current || t->flags.pinned || t->thread->tstate == NULL);
     if (t->frame != NULL) {
         assert(t->exc_info != NULL);
         _PyInterpreterFrame *frame = t->frame;
-        assert(frame->stacktop >= 0);
         if (!t->flags.is_main) {
-            while (frame->previous != NULL) {
-                assert(!frame->is_entry);
+            for (;;) {
+                assert(t->flags.pinned || (!frame->is_entry && frame->stacktop >= 0));
+                if (frame->previous == NULL) {
+                    break;
+                }
                 frame = frame->previous;
-                assert(frame->stacktop >= 0);
             }
             assert(slp_is_shim(frame));
         }

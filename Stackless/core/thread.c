@@ -14,6 +14,7 @@ detach(PyObject *capsule)
     th->tstate->root_cframe.previous = NULL;
     th->tstate = NULL;
     slp_scheduler_clear(th);
+    slp_carrier_drop_idle(th);
     PyTaskletObject *current = th->current;
     th->current = NULL;
     Py_XDECREF(current);
@@ -50,6 +51,8 @@ slp_thread_get(PyThreadState *tstate)
     slp_generators_init();
     th->tstate = tstate;
     th->holders = 1;
+    th->carrier = &th->native;
+    slp_carrier_init_native(&th->native);
     PyObject *capsule = PyCapsule_New(th, capsule_name, NULL);
     if (capsule == NULL) {
         th->tstate = NULL;

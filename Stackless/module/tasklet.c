@@ -135,12 +135,8 @@ static void
 drop_contents(PyTaskletObject *t)
 {
     assert(!slp_in_chain(t) && !t->flags.waits_in_run);
-    if (t->flags.is_main) {
-        /* Its thread was ended while another tasklet ran: the frames went with the thread. */
-        t->frame = NULL;
-        t->chunk = NULL;
-        t->stack_top = NULL;
-    }
+    if (t->flags.pinned)
+        slp_pinned_forget(t);
     if (t->frame != NULL)
         slp_tasklet_drop_frames(t);
     slp_tasklet_drop_trace(t);
@@ -156,6 +152,8 @@ static int
 tasklet_clear(PyObject *self)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
+    if (t->flags.pinned && t->thread->tstate != NULL)
+        return 0;   /* it has refused to die */
     if (t->flags.blocked) {
         PyChannelObject *channel;
         slp_channel_unlink(t, &channel);
@@ -175,6 +173,25 @@ free_object(PyTaskletObject *t)
     Py_TYPE(t)->tp_free((PyObject *)t);
 }
 
+/* Let a pinned tasklet die that nobody refers to.  False: it lives on. */
+SLP_COLD static bool
+finish_pinned(PyTaskletObject *t)
+{
+    PyObject *self = (PyObject *)t;
+    if (t->thread->tstate == NULL)
+        return true;
+    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+        return false;
+    if (!t->flags.pinned)
+        return true;
+    /* It has refused. */
+    Py_SET_REFCNT(t, 1);
+    PyObject *garbage = PyThreadState_Get()->interp->gc.garbage;
+    if (garbage == NULL || PyList_Append(garbage, self) < 0)
+        PyErr_Clear();
+    return false;
+}
+
 /* Free one whose contents may hold further tasklets, and those others, to any depth. */
 static void
 dealloc_nested(PyObject *self)
@@ -190,6 +207,8 @@ static void
 tasklet_dealloc(PyObject *self)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
+    if (SLP_UNLIKELY(t->flags.pinned) && !finish_pinned(t))
+        return;
     PyObject_GC_UnTrack(t);
     if (t->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
@@ -867,5 +886,6 @@ PyTypeObject PyTasklet_Type = {
     .tp_alloc = PyType_GenericAlloc,
     .tp_new = tasklet_new,
     .tp_free = PyObject_GC_Del,
+    .tp_finalize = slp_pinned_finalize,
     .tp_vectorcall = tasklet_vectorcall,
 };

@@ -1,0 +1,287 @@
+/* Carriers: slabs and the pool of free ones, switching between them, hops (slp_carrier.h has the picture).
+ *
+ * Budget: 10 ns a switch; 4 to 5 KB of memory for a pinned tasklet's stack (Tools/bench).
+ */
+#include "slp_carrier.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "slp_platf.h"
+#include "slp_thread.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#  include <sanitizer/asan_interface.h>
+#  include <sanitizer/common_interface_defs.h>
+#endif
+
+/* What is reserved for a stack, and what a hop leaves to the C code that the last activation calls.
+ * Sanitized code needs several times as much. */
+#if defined(__SANITIZE_ADDRESS__)
+#  define STACK_SIZE ((size_t)1024 * 1024)
+#  define MARGIN     ((size_t)384 * 1024)
+#else
+#  define STACK_SIZE ((size_t)256 * 1024)
+#  define MARGIN     ((size_t)96 * 1024)
+#endif
+#define SLAB_CARRIERS 64
+
+/* The margin of a native stack is a quarter of it, up to this. */
+#define NATIVE_MARGIN ((size_t)256 * 1024)
+
+/* Free carriers and idle ones of a thread that keep their pages. */
+#define KEPT_FREE 32
+#define KEPT_IDLE 8
+
+/* Guards by mprotect() split mappings, of which a process has 65,530. */
+#define PROTECTED_GUARDS 16000
+#ifndef MADV_GUARD_INSTALL
+#  define MADV_GUARD_INSTALL 102
+#endif
+
+_Thread_local char *slp_stack_limit = (char *)UINTPTR_MAX;
+
+/* --- the pool --- */
+
+static slp_carrier *free_carriers;     /* linked by `below` */
+static size_t free_count;
+static size_t protected_guards;
+
+/* Make the lowest page of a stack a guard.  Without one, Python code still hops in time. */
+static void
+install_guard(char *page, size_t page_size)
+{
+    if (madvise(page, page_size, MADV_GUARD_INSTALL) == 0) {
+        return;
+    }
+    if (protected_guards < PROTECTED_GUARDS && mprotect(page, page_size, PROT_NONE) == 0) {
+        protected_guards++;
+    }
+}
+
+/* Put the stacks of a new slab into the pool.  -1 without memory. */
+static int
+new_slab(void)
+{
+    const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+    slp_carrier *carriers = PyMem_RawCalloc(SLAB_CARRIERS, sizeof(slp_carrier));
+    if (carriers == NULL) {
+        return -1;
+    }
+    char *stacks = mmap(NULL, SLAB_CARRIERS * STACK_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stacks == MAP_FAILED) {
+        PyMem_RawFree(carriers);
+        return -1;
+    }
+    (void)madvise(stacks, SLAB_CARRIERS * STACK_SIZE, MADV_NOHUGEPAGE);
+    for (size_t i = SLAB_CARRIERS; i-- > 0;) {
+        slp_carrier *carrier = &carriers[i];
+        char *bottom = stacks + i * STACK_SIZE;
+        install_guard(bottom, page_size);
+        carrier->low = bottom + page_size;
+        carrier->high = bottom + STACK_SIZE;
+        carrier->below = free_carriers;
+        free_carriers = carrier;
+        free_count++;
+    }
+    return 0;
+}
+
+slp_carrier *
+slp_carrier_new(void (*entry)(void *value))
+{
+    if (free_carriers == NULL && new_slab() < 0) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    slp_carrier *carrier = free_carriers;
+    free_carriers = carrier->below;
+    free_count--;
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(carrier->low, (size_t)(carrier->high - carrier->low));
+#endif
+    carrier->below = NULL;
+    carrier->home = NULL;
+    carrier->limit = carrier->low + MARGIN;
+    carrier->start = (_PyCFrame){0};
+    carrier->cframe = &carrier->start;
+    carrier->sp = slp_platf_prepare(carrier->low, carrier->high, entry);
+    return carrier;
+}
+
+void
+slp_carrier_free(slp_carrier *carrier)
+{
+    if (free_count >= KEPT_FREE) {
+        (void)madvise(carrier->low, (size_t)(carrier->high - carrier->low), MADV_DONTNEED);
+    }
+    carrier->sp = NULL;
+    carrier->cframe = carrier->home = NULL;
+    carrier->below = free_carriers;
+    free_carriers = carrier;
+    free_count++;
+}
+
+/* --- switching --- */
+
+void *
+slp_carrier_switch(slp_carrier *from, slp_carrier *to, void *value)
+{
+    assert(to->sp != NULL);
+    from->limit = slp_stack_limit;
+    slp_stack_limit = to->limit;
+    void *sp = to->sp;
+    to->sp = NULL;
+#if defined(__SANITIZE_ADDRESS__)
+    void *fake = NULL;
+    __sanitizer_start_switch_fiber(&fake, to->low, (size_t)(to->high - to->low));
+    value = slp_platf_switch(&from->sp, sp, value);
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+    return value;
+#else
+    return slp_platf_switch(&from->sp, sp, value);
+#endif
+}
+
+void
+slp_carrier_entered(slp_carrier *carrier)
+{
+    (void)carrier;
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+/* --- hops --- */
+
+/* The bounds of the calling thread's native stack.  False where the system does not tell. */
+static bool
+native_bounds(char **low, char **high)
+{
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+        return false;
+    }
+    void *base;
+    size_t size;
+    bool known = pthread_attr_getstack(&attributes, &base, &size) == 0;
+    pthread_attr_destroy(&attributes);
+    *low = base;
+    *high = (char *)base + size;
+    return known;
+}
+
+bool
+slp_stack_is_low(const char *here)
+{
+    if (slp_stack_limit == (char *)UINTPTR_MAX) {
+        char *low, *high;
+        slp_stack_limit = NULL;
+        if (native_bounds(&low, &high) && low <= here && here < high) {
+            size_t margin = Py_MIN((size_t)(high - low) / 4, NATIVE_MARGIN);
+            slp_stack_limit = low + margin;
+        }
+    }
+    /* Far below the limit it is another stack altogether, which somebody else has made. */
+    return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= NATIVE_MARGIN;
+}
+
+/* What a hop runs, on the stack where it began. */
+typedef struct {
+    PyThreadState *tstate;
+    _PyInterpreterFrame *frame;
+    int throwflag;
+    slp_carrier *carrier;
+    PyObject *result;
+} hop;
+
+/* The oldest function on a hop's carrier. */
+static void
+hop_entry(void *value)
+{
+    hop *h = value;
+    slp_carrier *carrier = h->carrier;
+    slp_carrier_entered(carrier);
+    h->result = _PyEval_EvalFrameDefault(h->tstate, h->frame, h->throwflag);
+    slp_thread *th = slp_thread_peek(h->tstate);
+    assert(th->carrier == carrier);
+    th->carrier = carrier->below;
+    th->home = th->carrier->home;
+    slp_carrier_switch(carrier, th->carrier, h);
+    Py_UNREACHABLE();
+}
+
+bool
+slp_hop(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag, PyObject **result)
+{
+    PyObject *type, *value, *traceback;   /* what throwflag raises */
+    PyErr_Fetch(&type, &value, &traceback);
+    slp_thread *th = slp_thread_get(tstate);
+    slp_carrier *carrier = th == NULL ? NULL : slp_carrier_new(hop_entry);
+    PyErr_Restore(type, value, traceback);
+    if (carrier == NULL) {
+        return false;
+    }
+    hop h = {.tstate = tstate, .frame = frame, .throwflag = throwflag, .carrier = carrier};
+    slp_carrier *here = th->carrier;
+    carrier->below = here;
+    th->carrier = carrier;
+    th->home = NULL;
+    slp_carrier_switch(here, carrier, &h);
+    slp_carrier_free(carrier);
+    *result = h.result;
+    return true;
+}
+
+void
+slp_carrier_init_native(slp_carrier *carrier)
+{
+    (void)carrier;
+#if defined(__SANITIZE_ADDRESS__)
+    native_bounds(&carrier->low, &carrier->high);
+#endif
+}
+
+/* --- idle ones --- */
+
+int
+slp_carrier_reserve(slp_thread *th)
+{
+    if (th->idle == NULL) {
+        th->idle = slp_carrier_new(slp_carrier_main);
+        th->idle_count += th->idle != NULL;
+    }
+    return th->idle != NULL ? 0 : -1;
+}
+
+void
+slp_carrier_retire(slp_thread *th, slp_carrier *carrier)
+{
+    carrier->below = th->idle;
+    th->idle = carrier;
+    th->idle_count++;
+}
+
+void
+slp_carrier_trim_idle(slp_thread *th)
+{
+    while (th->idle_count > KEPT_IDLE) {
+        slp_carrier *carrier = th->idle;
+        th->idle = carrier->below;
+        th->idle_count--;
+        slp_carrier_free(carrier);
+    }
+}
+
+void
+slp_carrier_drop_idle(slp_thread *th)
+{
+    while (th->idle != NULL) {
+        slp_carrier *carrier = th->idle;
+        th->idle = carrier->below;
+        th->idle_count--;
+        slp_carrier_free(carrier);
+    }
+}
