@@ -179,6 +179,19 @@
         ENTER_CALLEE(callee_);                                                                     \
     } while (0)
 
+/* Run what a soft function has pushed on this frame (slp_soft.h), which goes on at `next` with the
+ * result.  Shims do not count as recursion. */
+#define RUN_FRAMES(top)                                                                            \
+    do {                                                                                           \
+        STORE_FRAME();                                                                             \
+        frame = cframe.current_frame = (top);                                                      \
+        if (!slp_is_shim(frame)) {                                                                 \
+            goto enter_frame;                                                                      \
+        }                                                                                          \
+        LOAD_FRAME();                                                                              \
+        NEXT_AFTER_CALL();                                                                         \
+    } while (0)
+
 /* This frame is gone: go on in the one below. */
 #define GO_BACK_TO(caller)                                                                         \
     do {                                                                                           \

@@ -144,6 +144,19 @@ INSTRUCTION(CALL)
                 ENTER(callee);
             }
         }
+        if (!slp_may_unwind(callable)) {
+            _PyInterpreterFrame *top;
+            PyObject *result = slp_soft_call(tstate, frame, callable, args, nargs, kwnames, &top);
+            if (result != SLP_NOT_SOFT) {
+                kwnames = NULL;
+                if (result == SLP_ENTER) {
+                    DROP_CALL();
+                    next += CACHES(CALL);
+                    RUN_FRAMES(top);
+                }
+                FINISH_CALL(result, CACHES(CALL));
+            }
+        }
     }
     bool offered = slp_may_unwind(callable);
     PyObject *result;
@@ -544,6 +557,20 @@ INSTRUCTION(CALL_FUNCTION_EX)
             }
             STORE_FRAME();
             ENTER(callee);
+        }
+        if (!slp_may_unwind(callable)) {
+            _PyInterpreterFrame *top;
+            result = slp_soft_call_ex(tstate, frame, callable, args, kwargs, &top);
+            if (result == SLP_ENTER) {
+                while (sp > bottom) {
+                    sp--;
+                    XDECREF(*sp);
+                }
+                RUN_FRAMES(top);
+            }
+            if (result != SLP_NOT_SOFT) {
+                goto called_ex;
+            }
         }
     }
     if (SLP_UNLIKELY(cframe.use_tracing)) {

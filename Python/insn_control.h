@@ -4,6 +4,9 @@
 
 INSTRUCTION(RESUME)
 {
+    if (SLP_UNLIKELY(!slp_soft_ready)) {
+        slp_soft_init();   /* the first Python code of the process, which is not warm yet */
+    }
     _PyCode_Warmup(frame->f_code);
     GOTO_INSTRUCTION(RESUME_QUICK);
 }

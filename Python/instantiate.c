@@ -16,32 +16,7 @@ slp_python_init(PyTypeObject *type)
 static _PyInterpreterFrame *
 push_init_shim(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *instance)
 {
-    PyCodeObject *code = slp_shim_init;
-    if (SLP_UNLIKELY(code == NULL)) {
-        if (slp_shims_init() < 0) {
-            Py_DECREF(instance);
-            return NULL;
-        }
-        code = slp_shim_init;
-    }
-    _PyInterpreterFrame *shim = slp_frame_alloc(tstate, slp_frame_words(code));
-    if (shim == NULL) {
-        Py_DECREF(instance);
-        return NULL;
-    }
-    shim->f_func = NULL;
-    shim->f_globals = caller->f_globals;
-    shim->f_builtins = caller->f_builtins;
-    shim->f_locals = NULL;
-    shim->f_code = (PyCodeObject *)Py_NewRef(code);
-    shim->frame_obj = NULL;
-    shim->previous = caller;
-    shim->prev_instr = _PyCode_CODE(code) - 1;
-    shim->stacktop = 1;
-    shim->is_entry = false;
-    shim->owner = FRAME_OWNED_BY_THREAD;
-    shim->localsplus[0] = instance;
-    return shim;
+    return slp_shim_push(tstate, caller, slp_shim_init, 0, &instance, 1);
 }
 
 /* type.__new__(type, *args, **kwargs); the result is as type.__call__ wants it checked. */

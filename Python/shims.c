@@ -1,6 +1,8 @@
 /* The code objects of the shims (slp_shims.h). */
 #include "slp_shims.h"
 
+#include "slp_frame.h"
+
 PyCodeObject *slp_shim_init;
 PyCodeObject *slp_shim_tasklet;
 PyCodeObject *slp_shim_tasklet_kw;
@@ -86,4 +88,33 @@ slp_shims_init(void)
         }
     }
     return 0;
+}
+
+_PyInterpreterFrame *
+slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code, int entry,
+              PyObject *const *values, int count)
+{
+    assert(count <= code->co_stacksize);
+    _PyInterpreterFrame *shim = slp_frame_alloc(tstate, slp_frame_words(code));
+    if (SLP_UNLIKELY(shim == NULL)) {
+        for (int i = 0; i < count; i++) {
+            Py_XDECREF(values[i]);
+        }
+        return NULL;
+    }
+    shim->f_func = NULL;
+    shim->f_globals = below->f_globals;
+    shim->f_builtins = below->f_builtins;
+    shim->f_locals = NULL;
+    shim->f_code = (PyCodeObject *)Py_NewRef(code);
+    shim->frame_obj = NULL;
+    shim->previous = below;
+    shim->prev_instr = _PyCode_CODE(code) + entry - 1;
+    shim->stacktop = count;
+    shim->is_entry = false;
+    shim->owner = FRAME_OWNED_BY_THREAD;
+    for (int i = 0; i < count; i++) {
+        shim->localsplus[i] = values[i];
+    }
+    return shim;
 }

@@ -49,4 +49,7 @@
  * STACKLESS is set, so ours has a name of its own. */
 #define SLP_METH_STACKLESS 0x0100
 
+/* In the flags of a C function of the base: it has a soft function (slp_softcall.h). */
+#define SLP_METH_SOFT 0x10000
+
 #endif

@@ -22,6 +22,7 @@
  *   REDISPATCH()      run the code unit at `next` again, same oparg (it was just specialised)
  *   ERROR()           an exception is set
  *   ENTER(new)        run frame `new`; this frame's state has been stored by STORE_FRAME()
+ *   RUN_FRAMES(top)   run the frames that a soft function has pushed on this one
  *   GUARD(cond)       in a specialised form: if not cond, count a miss and run the generic form
  */
 #ifndef SLP_EVAL_H
@@ -32,6 +33,7 @@
 #include "slp_frame.h"
 #include "slp_opcodes.h"
 #include "slp_shims.h"
+#include "slp_softcall.h"
 #include "slp_support.h"
 #include "slp_switch.h"
 #include "slp_trace.h"

@@ -23,6 +23,7 @@
 #include "slp_base.h"
 
 /* Opcodes that only shims use; all lie above the base's. */
+/* 203 to 229: Python/insn_soft_*.h; 230 to 254: drivers and loops. */
 #define SLP_INIT_RESULT    200   /* [self, result]: check that result is None, return self */
 #define SLP_TASKLET_ENDED  201   /* [result]: the tasklet's function has returned */
 #define SLP_TASKLET_FAILED 202   /* [exception]: the tasklet's function has raised */
@@ -34,6 +35,11 @@ extern PyCodeObject *slp_shim_init;
  * tuple (, kwargs dict with _kw), and the value of the first resumption. */
 extern PyCodeObject *slp_shim_tasklet;
 extern PyCodeObject *slp_shim_tasklet_kw;
+
+/* Push a shim's frame on `below`, linked to it, to be run from code unit `entry`, with `count` values
+ * (stolen) on its stack.  NULL with an exception, the values dropped. */
+_PyInterpreterFrame *slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code,
+                                   int entry, PyObject *const *values, int count);
 
 /* Build the shims' code objects, once per process.  -1 with an exception. */
 int slp_shims_init(void);

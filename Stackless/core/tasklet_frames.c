@@ -25,9 +25,6 @@ int
 slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs)
 {
     assert(t->frame == NULL && t->chunk == NULL);
-    if (slp_shim_tasklet == NULL && slp_shims_init() < 0) {
-        return -1;
-    }
     PyCodeObject *shim = kwargs == NULL ? slp_shim_tasklet : slp_shim_tasklet_kw;
     PyFunctionObject *func = python_function(callable);
     size_t words = slp_frame_words(shim);

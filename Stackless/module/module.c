@@ -83,6 +83,18 @@ module_getcurrentid(PyObject *module, PyObject *noargs)
     return PyLong_FromVoidPtr(th->current);
 }
 
+PyDoc_STRVAR(c_stack_pointer_doc,
+"_c_stack_pointer($module, /)\n"
+"--\n\n"
+"Private, for tests: where the C stack stands, as an int.  Two calls that answer\n"
+"the same stand equally deep in C, however deep in Python.");
+
+static PyObject *
+module_c_stack_pointer(PyObject *module, PyObject *noargs)
+{
+    return PyLong_FromVoidPtr(__builtin_frame_address(0));
+}
+
 static PyMethodDef module_methods[] = {
     {"run", slp_scheduler_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
     {"schedule", _PyCFunction_CAST(slp_scheduler_schedule), METH_FASTCALL | SLP_METH_STACKLESS, schedule_doc},
@@ -92,6 +104,7 @@ static PyMethodDef module_methods[] = {
     {"getmain", module_getmain, METH_NOARGS, getmain_doc},
     {"getruncount", module_getruncount, METH_NOARGS, getruncount_doc},
     {"getcurrentid", module_getcurrentid, METH_NOARGS, getcurrentid_doc},
+    {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},
     {NULL},
 };
 

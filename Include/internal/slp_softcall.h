@@ -1,0 +1,69 @@
+/* Calls of what is not a Python function: can they be entered as frames?
+ *
+ * slp_soft_call() finds the soft function (slp_soft.h) of a callable:
+ *
+ *   a C function or method descriptor   the one registered for its PyMethodDef, whose flag
+ *                                       SLP_METH_SOFT says that there is one
+ *   a class                             registered for the class itself
+ *   an instance                         __call__ in Python, or registered for its type's tp_call
+ *   a wrapper of a slot                 (super().__call__) registered for the slot's C function
+ *
+ * C functions with the flag are met in specialised instructions too, which ask slp_soft_call() then;
+ * all others pay nothing.
+ */
+#ifndef SLP_SOFTCALL_H
+#define SLP_SOFTCALL_H
+
+#include "slp_soft.h"
+
+/* A soft function for calls.  `self` is the object whose call it is: the instance or the class that
+ * was called; the self of a C method or of a slot's wrapper, which then does not stand in `args`; the
+ * module of a C function.  `args` holds `nargs` positional values and those of `kwnames`
+ * (a tuple of str, or NULL). */
+typedef PyObject *(*slp_soft_function)(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                                       _PyInterpreterFrame **top);
+
+/* The answer of a soft function for callable(*args, **kwargs).
+ *
+ * While C functions are profiled, SLP_NOT_SOFT for them: their events need a C call. */
+PyObject *slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
+                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                        _PyInterpreterFrame **top);
+
+/* The same with a tuple and a dict (or NULL). */
+PyObject *slp_soft_call_ex(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
+                           PyObject *args, PyObject *kwargs, _PyInterpreterFrame **top);
+
+/* Is `callable` a C function or method with a soft function? */
+static inline bool
+slp_is_soft_function(PyObject *callable)
+{
+    if (PyCFunction_Check(callable)) {
+        return (PyCFunction_GET_FLAGS(callable) & SLP_METH_SOFT) != 0;
+    }
+    if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+        return (((PyMethodDescrObject *)callable)->d_method->ml_flags & SLP_METH_SOFT) != 0;
+    }
+    return false;
+}
+
+/* Registration, at start-up; each is done once per process.  A registration that does not fit the table
+ * ends the process. */
+
+/* Of a C function or method descriptor, which gets the flag. */
+void slp_soft_register_function(PyObject *callable, slp_soft_function function);
+/* Of builtins.NAME, and of TYPE.NAME, a method descriptor of a static type. */
+void slp_soft_register_builtin(const char *name, slp_soft_function function);
+void slp_soft_register_method(PyTypeObject *type, const char *name, slp_soft_function function);
+/* Of calls type(...), `type` itself only. */
+void slp_soft_register_class(PyTypeObject *type, slp_soft_function function);
+/* Of calls of the instances of `type`, and of all types that inherit its tp_call. */
+void slp_soft_register_instances(PyTypeObject *type, slp_soft_function function);
+/* Of wrappers of a slot's C function: object.__setattr__ wraps PyBaseObject_Type.tp_setattro. */
+void slp_soft_register_slot(void *slot, slp_soft_function function);
+
+/* The families (Python/soft_*.c), called by slp_soft_init(). */
+void slp_soft_calls_init(void);
+
+#endif
