@@ -51,11 +51,27 @@ slp_may_unwind(PyObject *callable)
     return false;
 }
 
+/* Does the loop's offer stand?
+ *
+ * --with-torture=hard: never.  --with-torture=refuse-soft: every third one does not. */
+static inline bool
+slp_offer_stands(slp_thread *th)
+{
+#if SLP_TORTURE_HARD
+    return false;
+#elif SLP_TORTURE_REFUSE_SOFT
+    static int chances;
+    return th->soft_offered && !th->always_hard && ++chances % 3 != 0;
+#else
+    return th->soft_offered > th->always_hard;
+#endif
+}
+
 /* The loop's offer, taken (and so withdrawn). */
 static inline bool
 slp_take_offer(slp_thread *th)
 {
-    bool offered = th->soft_offered;
+    bool offered = slp_offer_stands(th);
     th->soft_offered = false;
     return offered;
 }

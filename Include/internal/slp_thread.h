@@ -34,6 +34,7 @@ typedef struct slp_thread {
     int runcount;                      /* tasklets in the run queue, the current one included */
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
+    bool always_hard;                  /* no offer counts: every switch is a hard one */
     _PyCFrame *home;                   /* carrier->home: the base activation, if this one has it */
     slp_carrier *carrier;              /* the one that runs */
     slp_carrier *idle;                 /* those whose base activation has nothing to do, linked by `below` */

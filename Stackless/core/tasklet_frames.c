@@ -123,7 +123,8 @@ slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg)
         if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
             continue;   /* the generator traverses it */
         }
-        int stop = t->flags.pinned ? traverse_locals(frame, visit, arg) : _PyFrame_Traverse(frame, visit, arg);
+        int stop = t->flags.pinned ? traverse_locals(frame, visit, arg)
+                                   : _PyFrame_Traverse(frame, visit, arg);
         if (stop) {
             return stop;
         }

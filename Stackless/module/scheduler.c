@@ -254,7 +254,8 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 {
     PyThreadState *tstate = _PyThreadState_GET();
     slp_thread *th = slp_thread_peek(tstate);
-    if (SLP_LIKELY(th != NULL && th->soft_offered && nargs == 0 && (tstate->cframe == th->home || th->idle != NULL)
+    if (SLP_LIKELY(th != NULL && nargs == 0 && slp_offer_stands(th)
+                   && (tstate->cframe == th->home || th->idle != NULL)
                    && th->next == NULL && !slp_is_traced(tstate))) {
         PyTaskletObject *current = th->current;
         PyTaskletObject *next = current->next;

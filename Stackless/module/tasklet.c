@@ -29,6 +29,7 @@ typedef enum {
     TASKLET_MAIN,
     TASKLET_WAITS_IN_RUN,
     TASKLET_OTHER_THREAD,
+    TASKLET_PINNED,
 } refusal;
 
 static const char *const refusal_texts[] = {
@@ -42,6 +43,7 @@ static const char *const refusal_texts[] = {
     [TASKLET_MAIN] = "tasklet is the main tasklet of its thread",
     [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
     [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",
+    [TASKLET_PINNED] = "tasklet is inside C functions",
 };
 
 /* Raise RuntimeError "method(): why"; NULL. */
@@ -257,6 +259,8 @@ why_not_bind(const PyTaskletObject *t, bool keep_func)
         return TASKLET_SCHEDULED;
     if (t->flags.waits_in_run)
         return TASKLET_WAITS_IN_RUN;
+    if (t->flags.pinned)
+        return TASKLET_PINNED;
     if (keep_func && (t->frame != NULL || !PyCallable_Check(t->tempval)))
         return TASKLET_UNBOUND;
     return TASKLET_OK;

@@ -39,6 +39,8 @@ SLOWEST = (
     'test_pdb',
 )
 
+IN_TASKLET = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'in_tasklet.py')
+
 # What of the caller's environment a test may see. Everything else (PYTHON*, proxies, certificates, pip's
 # settings, CI) only makes results differ from one machine to the next.
 KEPT_VARIABLES = re.compile(r'(PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|TMPDIR|LANG|LC_\w+|LD_LIBRARY_PATH|'
@@ -151,12 +153,16 @@ def read_xml(path):
     return tests
 
 
-def run_module(python, name, timeout, verbose=False):
-    """Run one module of the suite on `python` and return its Result."""
+def run_module(python, name, timeout, verbose=False, in_tasklet=None):
+    """Run one module of the suite on `python` and return its Result.
+
+    With in_tasklet, 'soft' or 'hard', the suite runs inside a tasklet (see in_tasklet.py).
+    """
     scratch = tempfile.mkdtemp(prefix='slptest')
     try:
         xml = os.path.join(scratch, 'result.xml')
-        command = [python, '-m', 'test', '--timeout', str(timeout), '--junit-xml', xml, '--tempdir', scratch]
+        start = [IN_TASKLET, in_tasklet] if in_tasklet else ['-m']
+        command = [python, *start, 'test', '--timeout', str(timeout), '--junit-xml', xml, '--tempdir', scratch]
         command += ['-v'] if verbose else ['-W']
         for pattern in IGNORED_TESTS:
             command += ['-i', pattern]

@@ -7,6 +7,9 @@ stopped.
 
     test_cpython.py --python build/python --base /usr/bin/python3.11
     test_cpython.py --python build/python --only test_sys test_descr
+    test_cpython.py --python build/python --in-tasklet hard
+
+With --in-tasklet ours runs inside a tasklet, in soft mode or with every switch forced hard.
 """
 
 import argparse
@@ -71,7 +74,7 @@ def progress(count, total, result, label):
           flush=True)
 
 
-def run_on(python, names, jobs, timeout, label, keep):
+def run_on(python, names, jobs, timeout, label, keep, in_tasklet=None):
     """Run `names` on `python` with `jobs` at a time; `keep` gets each Result."""
     count = 0
 
@@ -81,7 +84,7 @@ def run_on(python, names, jobs, timeout, label, keep):
         keep(result)
         progress(count, len(names), result, label)
 
-    modules.run_many([functools.partial(modules.run_module, python, name, timeout)
+    modules.run_many([functools.partial(modules.run_module, python, name, timeout, in_tasklet=in_tasklet)
                       for name in modules.in_order(names)], jobs, report)
 
 
@@ -111,7 +114,7 @@ def merge(first, second):
     return Result(first.name, state, first.seconds + second.seconds, tests, second.output or first.output)
 
 
-def compare(python, names, ours, base, timeout):
+def compare(python, names, ours, base, timeout, in_tasklet):
     """Print how ours compares with the base, running doubtful modules again; return the number of losses."""
     losses, unsteady = {}, []
     for name in names:
@@ -120,7 +123,8 @@ def compare(python, names, ours, base, timeout):
             if not lost:
                 break
             print(f'again: {name} ({len(lost)} worse than on the base)', flush=True)
-            again = modules.run_module(python, name, timeout, verbose=ours[name].state in (CRASHED, TIMEOUT))
+            again = modules.run_module(python, name, timeout, verbose=ours[name].state in (CRASHED, TIMEOUT),
+                                       in_tasklet=in_tasklet)
             ours[name] = merge(ours[name], again)
             lost = worse(ours[name], base[name])
             if not lost:
@@ -164,6 +168,7 @@ def main():
     parser.add_argument('--builddir', help="where to keep the base's results (default: beside --python)")
     parser.add_argument('--only', nargs='+', default=[], metavar='MODULE', help='run these modules only')
     parser.add_argument('--exclude', nargs='+', default=[], metavar='MODULE', help='run all but these')
+    parser.add_argument('--in-tasklet', choices=('soft', 'hard'), help='run ours inside a tasklet')
     parser.add_argument('--base-only', action='store_true', help='run and keep the results of the base alone')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 2,
                         help='modules at a time (default: %(default)s)')
@@ -195,8 +200,8 @@ def main():
     def keep(result):
         ours[result.name] = result
 
-    run_on(python, names, args.jobs, args.timeout, 'ours', keep)
-    count = compare(python, names, ours, cache.results, args.timeout)
+    run_on(python, names, args.jobs, args.timeout, 'ours', keep, args.in_tasklet)
+    count = compare(python, names, ours, cache.results, args.timeout, args.in_tasklet)
     print(f'wall time: {time.monotonic() - start:.0f} s, of which the base {base_seconds:.0f} s')
     return 1 if count else 0
 

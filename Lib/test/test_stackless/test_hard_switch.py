@@ -9,7 +9,7 @@ import sys
 import unittest
 import weakref
 
-from stackless import channel, getcurrent, getruncount, run, schedule, schedule_remove, tasklet
+from stackless import channel, run, schedule, schedule_remove, tasklet
 
 from .cases import LeavesNoTasklets
 
