@@ -10,10 +10,11 @@
  *   PyThreadState_         interp.pending.async_exc    the thread it was sent to       answer_async_exc()
  *     SetAsyncExc              and tstate.async_exc
  *
- * A thread that may not answer finds nothing to do here and goes on.
+ * A thread that may not answer finds nothing to do here and goes on.  So does one that runs an atomic
+ * tasklet: the requests stand until its flag is taken back.
  */
-#include "slp_base.h"
 #include "slp_support.h"
+#include "slp_tasklet.h"
 
 /* Set the breaker of `interp` from the four flags, as seen by this thread. */
 static void
@@ -49,6 +50,10 @@ int
 slp_handle_breaker(PyThreadState *tstate)
 {
     struct _ceval_state *ceval = &tstate->interp->ceval;
+    slp_thread *th = slp_thread_peek(tstate);
+    if (SLP_UNLIKELY(th != NULL && th->current->flags.atomic)) {
+        return 0;
+    }
     if (_Py_atomic_load_relaxed(&_PyRuntime.ceval.signals_pending)
         || _Py_atomic_load_relaxed(&ceval->pending.calls_to_do)) {
         if (Py_MakePendingCalls() < 0) {

@@ -77,6 +77,10 @@ typedef struct PyTaskletObject {
         unsigned int pinned : 1;       /* suspended with C frames */
         unsigned int waits_in_run : 1; /* it called run() and has not come back */
         unsigned int block_trap : 1;
+        unsigned int atomic : 1;       /* the watchdog, signals and other threads wait */
+        unsigned int ignore_nesting : 1; /* the watchdog interrupts it inside of C functions, too */
+        unsigned int pending_irq : 1;  /* the watchdog wanted to, but could not yet */
+        unsigned int named : 1;        /* its name stands in slp_interp.names */
     } flags;
 } PyTaskletObject;
 

@@ -9,8 +9,16 @@
 #define SLP_THREAD_H
 
 #include "slp_carrier.h"
+#include "slp_interp.h"
 
 struct PyTaskletObject;
+
+/* Bits of slp_thread.watch: who wants to see switches, or forbids them.  While all are 0, a switch looks at
+ * no more than that. */
+#define SLP_WATCH_SCHEDULE    1        /* a schedule callback is set */
+#define SLP_WATCH_CHANNELS    2        /* a channel callback is set */
+#define SLP_WATCH_TRAP        4        /* slp_thread.switch_trap is not 0 */
+#define SLP_WATCH_IN_CALLBACK 8        /* a callback runs, and must not switch */
 
 /* What a switch leaves behind, to be dropped by who was switched to, since that may run any code. */
 typedef struct {
@@ -42,6 +50,10 @@ typedef struct slp_thread {
     slp_leaving left;                  /* mail to the carrier that was switched to */
     slp_carrier native;                /* the thread's own stack */
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
+    slp_interp *interp;                /* held, that of the thread state */
+    int watch;                         /* SLP_WATCH_ bits */
+    int switch_trap;                   /* not 0: switches are refused */
+    int pickle_flags;
 } slp_thread;
 
 /* The state of `tstate`, or NULL if it was never asked for. */

@@ -28,6 +28,7 @@ slp_thread_free(slp_thread *th)
 {
     assert(th->tstate == NULL && th->main == NULL && th->current == NULL);
     PyObject_Free(th->spare_heap);
+    slp_interp_release(th->interp);
     PyMem_RawFree(th);
 }
 
@@ -43,6 +44,10 @@ slp_thread_get(PyThreadState *tstate)
         PyErr_NoMemory();
         return NULL;
     }
+    slp_interp *interp = slp_interp_get(tstate->interp);
+    if (interp == NULL) {
+        return NULL;
+    }
     th = PyMem_RawCalloc(1, sizeof(slp_thread));
     if (th == NULL) {
         PyErr_NoMemory();
@@ -50,6 +55,10 @@ slp_thread_get(PyThreadState *tstate)
     }
     slp_generators_init();
     th->tstate = tstate;
+    th->interp = slp_interp_hold(interp);
+    th->watch = interp->watch;
+    th->always_hard = interp->always_hard;
+    th->pickle_flags = interp->pickle_flags;
     th->holders = 1;
     th->carrier = &th->native;
     slp_carrier_init_native(&th->native);

@@ -5,54 +5,13 @@
 #include "slp_tasklet.h"
 
 #include "slp_channel.h"
-#include "slp_scheduler.h"
+#include "slp_module.h"
 
-#include "internal/pycore_context.h"
 #include "internal/pycore_gc.h"
 
 /* This and the frame stack is all that a blocked tasklet costs. */
 static_assert(sizeof(void *) != 8 || sizeof(PyTaskletObject) + sizeof(PyGC_Head) <= 160,
               "a tasklet object must fit its budget");
-
-/* --- errors --- */
-
-/* Why a tasklet cannot do what it is asked for. */
-typedef enum {
-    TASKLET_OK,
-    TASKLET_NO_THREAD,
-    TASKLET_DEAD,
-    TASKLET_ALIVE,
-    TASKLET_UNBOUND,
-    TASKLET_BLOCKED,
-    TASKLET_SCHEDULED,
-    TASKLET_CURRENT,
-    TASKLET_MAIN,
-    TASKLET_WAITS_IN_RUN,
-    TASKLET_OTHER_THREAD,
-    TASKLET_PINNED,
-} refusal;
-
-static const char *const refusal_texts[] = {
-    [TASKLET_NO_THREAD] = "tasklet has no thread",
-    [TASKLET_DEAD] = "tasklet is not alive",
-    [TASKLET_ALIVE] = "tasklet is alive",
-    [TASKLET_UNBOUND] = "tasklet is not bound to a function",
-    [TASKLET_BLOCKED] = "tasklet is blocked on a channel",
-    [TASKLET_SCHEDULED] = "tasklet is scheduled",
-    [TASKLET_CURRENT] = "tasklet is the current one",
-    [TASKLET_MAIN] = "tasklet is the main tasklet of its thread",
-    [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
-    [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",
-    [TASKLET_PINNED] = "tasklet is inside C functions",
-};
-
-/* Raise RuntimeError "method(): why"; NULL. */
-SLP_COLD static PyObject *
-refuse(const char *method, refusal why)
-{
-    PyErr_Format(PyExc_RuntimeError, "%s(): %s", method, refusal_texts[why]);
-    return NULL;
-}
 
 /* --- making and freeing --- */
 
@@ -225,16 +184,6 @@ tasklet_dealloc(PyObject *self)
 
 /* --- binding and starting --- */
 
-/* The context that a new tasklet shares with its creator, which gets one if it has none yet: a
- * new reference, NULL with MemoryError. */
-static inline PyObject *
-share_context(PyThreadState *tstate)
-{
-    if (SLP_UNLIKELY(tstate->context == NULL))
-        tstate->context = PyContext_New();
-    return Py_XNewRef(tstate->context);
-}
-
 /* Raise TypeError unless `func` is callable. */
 static inline int
 check_callable(PyObject *func)
@@ -246,7 +195,7 @@ check_callable(PyObject *func)
 }
 
 /* May the tasklet be bound anew or unbound?  With `keep_func` it must have a function already. */
-static refusal
+static slp_refusal
 why_not_bind(const PyTaskletObject *t, bool keep_func)
 {
     if (t->thread->current == t)
@@ -293,7 +242,7 @@ bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
 {
     PyObject *arg_tuple = NULL, *context = NULL, *old = NULL, *old_context = NULL;
     int result = -1;
-    refusal why;
+    slp_refusal why;
 
     if (func != NULL && check_callable(func) < 0)
         return -1;
@@ -314,7 +263,7 @@ bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
     if (arg_tuple == NULL)
         return -1;
     if (func != NULL) {
-        context = share_context(_PyThreadState_GET());
+        context = slp_share_context(_PyThreadState_GET());
         if (context == NULL)
             goto done;
     }
@@ -323,7 +272,7 @@ bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
     while ((why = why_not_bind(t, start && func == NULL)) == TASKLET_OK && t->frame != NULL)
         slp_tasklet_drop_frames(t);
     if (why != TASKLET_OK) {
-        refuse("bind", why);
+        slp_refuse("bind", why);
         goto done;
     }
 
@@ -407,7 +356,7 @@ tasklet_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObjec
         /* Bound to a function and no more: nothing but the fields has to be set. */
         if (check_callable(args[0]) < 0)
             return NULL;
-        PyObject *context = share_context(tstate);
+        PyObject *context = slp_share_context(tstate);
         if (context == NULL)
             return NULL;
         PyTaskletObject *t = new_exact(th);
@@ -477,12 +426,12 @@ tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
     slp_thread *th = slp_tasklet_thread(t);
 
     if (SLP_UNLIKELY(th == NULL))
-        return refuse("setup", TASKLET_NO_THREAD);
+        return slp_refuse("setup", TASKLET_NO_THREAD);
     if (SLP_UNLIKELY(slp_tasklet_alive(t)))
-        return refuse("setup", TASKLET_ALIVE);
+        return slp_refuse("setup", TASKLET_ALIVE);
     PyObject *callable = t->tempval;
     if (SLP_UNLIKELY(!PyCallable_Check(callable)))
-        return refuse("setup", TASKLET_UNBOUND);
+        return slp_refuse("setup", TASKLET_UNBOUND);
     if (prepare(t, callable, args, kwargs) < 0)
         return NULL;
     slp_ring_append(th, (PyTaskletObject *)Py_NewRef(t));
@@ -505,11 +454,11 @@ tasklet_insert(PyObject *self, PyObject *noargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
     if (t->flags.blocked)
-        return refuse("insert", TASKLET_BLOCKED);
+        return slp_refuse("insert", TASKLET_BLOCKED);
     if (slp_tasklet_thread(t) == NULL)
-        return refuse("insert", TASKLET_NO_THREAD);
+        return slp_refuse("insert", TASKLET_NO_THREAD);
     if (!slp_tasklet_alive(t))
-        return refuse("insert", TASKLET_DEAD);
+        return slp_refuse("insert", TASKLET_DEAD);
     if (!slp_in_chain(t))
         slp_scheduler_wake(t, slp_ring_head(t->thread));
     slp_scheduler_check(t->thread);
@@ -528,12 +477,12 @@ tasklet_remove(PyObject *self, PyObject *noargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
     if (t->flags.blocked)
-        return refuse("remove", TASKLET_BLOCKED);
+        return slp_refuse("remove", TASKLET_BLOCKED);
     if (slp_in_chain(t)) {
         if (slp_ring_head(t->thread) == t)
-            return refuse("remove", TASKLET_CURRENT);
+            return slp_refuse("remove", TASKLET_CURRENT);
         if (t->flags.is_main)
-            return refuse("remove", TASKLET_MAIN);
+            return slp_refuse("remove", TASKLET_MAIN);
         slp_ring_unlink(t->thread, t);
         slp_scheduler_check(t->thread);
         /* The caller holds it. */
@@ -575,13 +524,13 @@ switch_to(PyObject *self, const char *method, bool leave)
     if (t == current)
         Py_RETURN_NONE;
     if (SLP_UNLIKELY(t->thread->tstate == NULL))
-        return refuse(method, TASKLET_NO_THREAD);
+        return slp_refuse(method, TASKLET_NO_THREAD);
     if (SLP_UNLIKELY(t->thread != th && leave))
-        return refuse(method, TASKLET_OTHER_THREAD);
+        return slp_refuse(method, TASKLET_OTHER_THREAD);
     if (SLP_UNLIKELY(t->flags.blocked))
-        return refuse(method, TASKLET_BLOCKED);
+        return slp_refuse(method, TASKLET_BLOCKED);
     if (SLP_UNLIKELY(!slp_tasklet_alive(t)))
-        return refuse(method, TASKLET_DEAD);
+        return slp_refuse(method, TASKLET_DEAD);
     if (SLP_UNLIKELY(t->thread != th)) {
         make_next(t);
         Py_RETURN_NONE;
@@ -626,207 +575,6 @@ tasklet_switch(PyObject *self, PyObject *noargs)
     return switch_to(self, "switch", true);
 }
 
-/* --- attributes --- */
-
-#define TASKLET(op) ((PyTaskletObject *)(op))
-
-/* Alive as programs see it: what lost its thread is not. */
-static bool
-is_alive(PyTaskletObject *t)
-{
-    return t->thread->tstate != NULL && slp_tasklet_alive(t);
-}
-
-static bool
-is_current(PyTaskletObject *t)
-{
-    return t->thread->current == t;
-}
-
-static PyObject *
-or_none(void *object)
-{
-    return Py_NewRef(object != NULL ? (PyObject *)object : Py_None);
-}
-
-static PyObject *
-get_alive(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(is_alive(TASKLET(self)));
-}
-
-static PyObject *
-get_paused(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(is_alive(TASKLET(self)) && !slp_in_chain(TASKLET(self)));
-}
-
-static PyObject *
-get_scheduled(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(slp_in_chain(TASKLET(self)));
-}
-
-static PyObject *
-get_blocked(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(TASKLET(self)->flags.blocked != 0);
-}
-
-static PyObject *
-get_restorable(PyObject *self, void *closure)
-{
-    Py_RETURN_TRUE;
-}
-
-static PyObject *
-get_nesting_level(PyObject *self, void *closure)
-{
-    return PyLong_FromLong(0);
-}
-
-static PyObject *
-get_is_main(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(TASKLET(self)->flags.is_main);
-}
-
-static PyObject *
-get_is_current(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(is_current(TASKLET(self)));
-}
-
-static PyObject *
-get_next(PyObject *self, void *closure)
-{
-    return or_none(TASKLET(self)->next);
-}
-
-static PyObject *
-get_prev(PyObject *self, void *closure)
-{
-    return or_none(TASKLET(self)->prev);
-}
-
-static PyObject *
-get_channel(PyObject *self, void *closure)
-{
-    return or_none(TASKLET(self)->channel);
-}
-
-static PyObject *
-get_frame(PyObject *self, void *closure)
-{
-    PyTaskletObject *t = TASKLET(self);
-    if (t->thread->tstate == NULL)
-        Py_RETURN_NONE;
-    _PyInterpreterFrame *frame = is_current(t) ? t->thread->tstate->cframe->current_frame : t->frame;
-    while (frame != NULL && _PyFrame_IsIncomplete(frame))
-        frame = frame->previous;
-    if (frame == NULL)
-        Py_RETURN_NONE;
-    return Py_XNewRef(_PyFrame_GetFrameObject(frame));
-}
-
-static PyObject *
-get_recursion_depth(PyObject *self, void *closure)
-{
-    PyTaskletObject *t = TASKLET(self);
-    int depth = t->recursion_depth;
-    if (is_current(t))
-        depth = t->thread->tstate->recursion_limit - t->thread->tstate->recursion_remaining;
-    return PyLong_FromLong(depth);
-}
-
-static PyObject *
-get_thread_id(PyObject *self, void *closure)
-{
-    slp_thread *th = slp_tasklet_thread(TASKLET(self));
-    return th != NULL ? PyLong_FromUnsignedLong(th->tstate->thread_id) : PyLong_FromLong(-1);
-}
-
-static PyObject *
-get_context_id(PyObject *self, void *closure)
-{
-    PyTaskletObject *t = TASKLET(self);
-    PyObject *context = is_current(t) ? share_context(t->thread->tstate) : Py_XNewRef(t->context);
-    if (context == NULL && PyErr_Occurred())
-        return NULL;
-    PyObject *id = PyLong_FromVoidPtr(context);
-    Py_XDECREF(context);
-    return id;
-}
-
-static PyObject *
-get_tempval(PyObject *self, void *closure)
-{
-    PyObject *value = TASKLET(self)->tempval;
-    return Py_NewRef(value == SLP_SELF ? self : value);
-}
-
-static int
-set_tempval(PyObject *self, PyObject *value, void *closure)
-{
-    if (value == NULL) {
-        PyErr_SetString(PyExc_TypeError, "tasklet.tempval cannot be deleted");
-        return -1;
-    }
-    PyObject *old = TASKLET(self)->tempval;
-    TASKLET(self)->tempval = Py_NewRef(value);
-    Py_DECREF(old);
-    return 0;
-}
-
-static PyObject *
-get_block_trap(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(TASKLET(self)->flags.block_trap);
-}
-
-static int
-set_block_trap(PyObject *self, PyObject *value, void *closure)
-{
-    if (value == NULL) {
-        PyErr_SetString(PyExc_TypeError, "tasklet.block_trap cannot be deleted");
-        return -1;
-    }
-    if (!PyLong_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "tasklet.block_trap must be a bool or an int, not %.200s",
-                     Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    TASKLET(self)->flags.block_trap = PyObject_IsTrue(value) == 1;
-    return 0;
-}
-
-/* One word for the state, as in the diagram of slp_tasklet.h. */
-static const char *
-state_name(PyTaskletObject *t)
-{
-    if (t->thread->tstate == NULL)
-        return "without thread";
-    if (is_current(t))
-        return "current";
-    if (t->flags.blocked)
-        return t->flags.blocked > 0 ? "sending" : "receiving";
-    if (slp_in_chain(t))
-        return "scheduled";
-    if (t->flags.waits_in_run)
-        return "waiting in run()";
-    if (t->frame != NULL)
-        return "paused";
-    return PyCallable_Check(t->tempval) ? "bound" : "not alive";
-}
-
-static PyObject *
-tasklet_repr(PyObject *self)
-{
-    PyTaskletObject *t = TASKLET(self);
-    return PyUnicode_FromFormat("<%s object at %p%s %s>", Py_TYPE(self)->tp_name, self,
-                                t->flags.is_main ? " main" : "", state_name(t));
-}
-
 static PyMethodDef tasklet_methods[] = {
     {"bind", _PyCFunction_CAST(tasklet_bind), METH_FASTCALL | METH_KEYWORDS, bind_doc},
     {"setup", _PyCFunction_CAST(tasklet_setup), METH_VARARGS | METH_KEYWORDS, setup_doc},
@@ -834,27 +582,8 @@ static PyMethodDef tasklet_methods[] = {
     {"remove", tasklet_remove, METH_NOARGS, remove_doc},
     {"run", tasklet_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
     {"switch", tasklet_switch, METH_NOARGS | SLP_METH_STACKLESS, switch_doc},
-    {NULL},
-};
-
-static PyGetSetDef tasklet_getset[] = {
-    {"alive", get_alive, NULL, "has something left to run"},
-    {"paused", get_paused, NULL, "alive, but neither in the run queue nor blocked on a channel"},
-    {"scheduled", get_scheduled, NULL, "in the run queue, or in the queue of a channel"},
-    {"blocked", get_blocked, NULL, "waits on a channel"},
-    {"restorable", get_restorable, NULL, "no C function would be lost if it were pickled"},
-    {"nesting_level", get_nesting_level, NULL, "number of C functions that it is inside of"},
-    {"is_main", get_is_main, NULL, "the main tasklet of its thread"},
-    {"is_current", get_is_current, NULL, "the current tasklet of its thread"},
-    {"next", get_next, NULL, "the next one in the run queue (a ring) or in a channel's queue, or None"},
-    {"prev", get_prev, NULL, "the previous one in the run queue (a ring) or in a channel's queue, or None"},
-    {"_channel", get_channel, NULL, "the channel it is blocked on, or None"},
-    {"frame", get_frame, NULL, "its innermost Python frame, or None before it starts and after it ended"},
-    {"recursion_depth", get_recursion_depth, NULL, "depth of its Python calls"},
-    {"thread_id", get_thread_id, NULL, "id of its thread, -1 if that has ended"},
-    {"context_id", get_context_id, NULL, "id() of its contextvars context"},
-    {"tempval", get_tempval, set_tempval, "the value that it gets when it resumes"},
-    {"block_trap", get_block_trap, set_block_trap, "blocking on a channel raises RuntimeError instead"},
+    {"set_atomic", slp_tasklet_set_atomic, METH_O, slp_set_atomic_doc},
+    {"set_ignore_nesting", slp_tasklet_set_ignore_nesting, METH_O, slp_set_ignore_nesting_doc},
     {NULL},
 };
 
@@ -877,7 +606,7 @@ PyTypeObject PyTasklet_Type = {
     .tp_name = "_stackless.tasklet",
     .tp_basicsize = sizeof(PyTaskletObject),
     .tp_dealloc = tasklet_dealloc,
-    .tp_repr = tasklet_repr,
+    .tp_repr = slp_tasklet_repr,
     .tp_call = tasklet_setup,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .tp_doc = tasklet_doc,
@@ -885,7 +614,7 @@ PyTypeObject PyTasklet_Type = {
     .tp_clear = tasklet_clear,
     .tp_weaklistoffset = offsetof(PyTaskletObject, weakrefs),
     .tp_methods = tasklet_methods,
-    .tp_getset = tasklet_getset,
+    .tp_getset = slp_tasklet_getset,
     .tp_init = tasklet_init,
     .tp_alloc = PyType_GenericAlloc,
     .tp_new = tasklet_new,

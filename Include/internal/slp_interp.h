@@ -1,0 +1,37 @@
+/* What one interpreter knows about tasklets: callbacks, defaults, names.
+ *
+ * A capsule in the interpreter's dict owns it.  Every slp_thread of the interpreter holds it, so that it is
+ * reached in O(1) and outlives the dict; its objects go when the interpreter ends.
+ */
+#ifndef SLP_INTERP_H
+#define SLP_INTERP_H
+
+#include "slp_base.h"
+
+typedef struct slp_interp {
+    Py_ssize_t holders;                /* the interpreter, and its threads: the last one frees this struct */
+    PyObject *schedule_callback;       /* strong or NULL, as all objects here */
+    PyObject *channel_callback;
+    PyObject *error_handler;
+    PyObject *names;                   /* dict: address of a tasklet with `flags.named` -> its name */
+    bool always_hard;                  /* soft switching is off: slp_thread.always_hard of new threads */
+    int pickle_flags;                  /* those of new threads */
+    int watch;                         /* slp_watch bits that every thread has */
+} slp_interp;
+
+/* That of `interp`, made on first use.  NULL with MemoryError. */
+slp_interp *slp_interp_get(PyInterpreterState *interp);
+
+static inline slp_interp *
+slp_interp_hold(slp_interp *si)
+{
+    si->holders++;
+    return si;
+}
+
+void slp_interp_release(slp_interp *si);
+
+/* Set or take back a bit of slp_thread.watch in all threads of the interpreter, those to come included. */
+void slp_interp_watch(PyInterpreterState *interp, int bit, bool on);
+
+#endif

@@ -1,0 +1,72 @@
+/* The life of an slp_interp: made on first use, emptied when the interpreter's dict goes. */
+#include "slp_interp.h"
+
+#include "slp_thread.h"
+
+static const char capsule_name[] = "_stackless.interpreter";
+
+void
+slp_interp_release(slp_interp *si)
+{
+    if (--si->holders == 0) {
+        PyMem_RawFree(si);
+    }
+}
+
+/* The interpreter ends. */
+static void
+detach(PyObject *capsule)
+{
+    slp_interp *si = PyCapsule_GetPointer(capsule, capsule_name);
+    si->watch = 0;
+    Py_CLEAR(si->schedule_callback);
+    Py_CLEAR(si->channel_callback);
+    Py_CLEAR(si->error_handler);
+    Py_CLEAR(si->names);
+    slp_interp_release(si);
+}
+
+slp_interp *
+slp_interp_get(PyInterpreterState *interp)
+{
+    PyObject *dict = PyInterpreterState_GetDict(interp);
+    if (dict == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    PyObject *capsule = PyDict_GetItemString(dict, capsule_name);
+    if (capsule != NULL) {
+        return PyCapsule_GetPointer(capsule, capsule_name);
+    }
+    slp_interp *si = PyMem_RawCalloc(1, sizeof(slp_interp));
+    if (si == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    si->holders = 1;
+    capsule = PyCapsule_New(si, capsule_name, detach);
+    if (capsule == NULL) {
+        slp_interp_release(si);
+        return NULL;
+    }
+    int status = PyDict_SetItemString(dict, capsule_name, capsule);
+    Py_DECREF(capsule);
+    return status == 0 ? si : NULL;
+}
+
+void
+slp_interp_watch(PyInterpreterState *interp, int bit, bool on)
+{
+    slp_interp *si = slp_interp_get(interp);
+    if (si == NULL) {
+        PyErr_Clear();   /* the caller has it already: cannot be */
+        return;
+    }
+    si->watch = on ? si->watch | bit : si->watch & ~bit;
+    for (PyThreadState *p = PyInterpreterState_ThreadHead(interp); p != NULL; p = PyThreadState_Next(p)) {
+        slp_thread *th = slp_thread_peek(p);
+        if (th != NULL) {
+            th->watch = on ? th->watch | bit : th->watch & ~bit;
+        }
+    }
+}

@@ -1,0 +1,307 @@
+/* The attributes of tasklets, and why a tasklet refuses what it is asked for. */
+#include "slp_module.h"
+
+static const char *const refusal_texts[] = {
+    [TASKLET_NO_THREAD] = "tasklet has no thread",
+    [TASKLET_DEAD] = "tasklet is not alive",
+    [TASKLET_ALIVE] = "tasklet is alive",
+    [TASKLET_UNBOUND] = "tasklet is not bound to a function",
+    [TASKLET_BLOCKED] = "tasklet is blocked on a channel",
+    [TASKLET_SCHEDULED] = "tasklet is scheduled",
+    [TASKLET_CURRENT] = "tasklet is the current one",
+    [TASKLET_MAIN] = "tasklet is the main tasklet of its thread",
+    [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
+    [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",
+    [TASKLET_PINNED] = "tasklet is inside C functions",
+};
+
+PyObject *
+slp_refuse(const char *method, slp_refusal why)
+{
+    PyErr_Format(PyExc_RuntimeError, "%s(): %s", method, refusal_texts[why]);
+    return NULL;
+}
+
+static bool
+is_current(PyTaskletObject *t)
+{
+    return t->thread->current == t;
+}
+
+static PyObject *
+or_none(void *object)
+{
+    return Py_NewRef(object != NULL ? (PyObject *)object : Py_None);
+}
+
+static PyObject *
+get_alive(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(slp_tasklet_usable(SLP_TASKLET(self)));
+}
+
+static PyObject *
+get_paused(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(slp_tasklet_usable(SLP_TASKLET(self)) && !slp_in_chain(SLP_TASKLET(self)));
+}
+
+static PyObject *
+get_scheduled(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(slp_in_chain(SLP_TASKLET(self)));
+}
+
+static PyObject *
+get_blocked(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(SLP_TASKLET(self)->flags.blocked != 0);
+}
+
+static PyObject *
+get_restorable(PyObject *self, void *closure)
+{
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+get_nesting_level(PyObject *self, void *closure)
+{
+    return PyLong_FromLong(0);
+}
+
+static PyObject *
+get_is_main(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(SLP_TASKLET(self)->flags.is_main);
+}
+
+static PyObject *
+get_is_current(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(is_current(SLP_TASKLET(self)));
+}
+
+static PyObject *
+get_next(PyObject *self, void *closure)
+{
+    return or_none(SLP_TASKLET(self)->next);
+}
+
+static PyObject *
+get_prev(PyObject *self, void *closure)
+{
+    return or_none(SLP_TASKLET(self)->prev);
+}
+
+static PyObject *
+get_channel(PyObject *self, void *closure)
+{
+    return or_none(SLP_TASKLET(self)->channel);
+}
+
+static PyObject *
+get_frame(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = SLP_TASKLET(self);
+    if (t->thread->tstate == NULL)
+        Py_RETURN_NONE;
+    _PyInterpreterFrame *frame = is_current(t) ? t->thread->tstate->cframe->current_frame : t->frame;
+    while (frame != NULL && _PyFrame_IsIncomplete(frame))
+        frame = frame->previous;
+    if (frame == NULL)
+        Py_RETURN_NONE;
+    return Py_XNewRef(_PyFrame_GetFrameObject(frame));
+}
+
+static PyObject *
+get_recursion_depth(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = SLP_TASKLET(self);
+    int depth = t->recursion_depth;
+    if (is_current(t))
+        depth = t->thread->tstate->recursion_limit - t->thread->tstate->recursion_remaining;
+    return PyLong_FromLong(depth);
+}
+
+static PyObject *
+get_thread_id(PyObject *self, void *closure)
+{
+    slp_thread *th = slp_tasklet_thread(SLP_TASKLET(self));
+    return th != NULL ? PyLong_FromUnsignedLong(th->tstate->thread_id) : PyLong_FromLong(-1);
+}
+
+static PyObject *
+get_context_id(PyObject *self, void *closure)
+{
+    PyTaskletObject *t = SLP_TASKLET(self);
+    PyObject *context = is_current(t) ? slp_share_context(t->thread->tstate) : Py_XNewRef(t->context);
+    if (context == NULL && PyErr_Occurred())
+        return NULL;
+    PyObject *id = PyLong_FromVoidPtr(context);
+    Py_XDECREF(context);
+    return id;
+}
+
+static PyObject *
+get_tempval(PyObject *self, void *closure)
+{
+    PyObject *value = SLP_TASKLET(self)->tempval;
+    return Py_NewRef(value == SLP_SELF ? self : value);
+}
+
+static int
+set_tempval(PyObject *self, PyObject *value, void *closure)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "tasklet.tempval cannot be deleted");
+        return -1;
+    }
+    PyObject *old = SLP_TASKLET(self)->tempval;
+    SLP_TASKLET(self)->tempval = Py_NewRef(value);
+    Py_DECREF(old);
+    return 0;
+}
+
+static PyObject *
+get_block_trap(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(SLP_TASKLET(self)->flags.block_trap);
+}
+
+static int
+set_block_trap(PyObject *self, PyObject *value, void *closure)
+{
+    if (value == NULL) {
+        PyErr_SetString(PyExc_TypeError, "tasklet.block_trap cannot be deleted");
+        return -1;
+    }
+    if (!PyLong_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "tasklet.block_trap must be a bool or an int, not %.200s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    SLP_TASKLET(self)->flags.block_trap = PyObject_IsTrue(value) == 1;
+    return 0;
+}
+
+/* --- flags --- */
+
+static PyObject *
+get_atomic(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(SLP_TASKLET(self)->flags.atomic);
+}
+
+static PyObject *
+get_ignore_nesting(PyObject *self, void *closure)
+{
+    return PyBool_FromLong(SLP_TASKLET(self)->flags.ignore_nesting);
+}
+
+int
+slp_flag_arg(const char *method, PyObject *value)
+{
+    if (PyLong_Check(value)) {
+        return PyObject_IsTrue(value);
+    }
+    PyErr_Format(PyExc_TypeError, "%s() argument must be a bool or an int, not %.200s", method,
+                 Py_TYPE(value)->tp_name);
+    return -1;
+}
+
+const char slp_set_atomic_doc[] =
+"set_atomic($self, flag, /)\n"
+"--\n\n"
+"Let nothing interrupt the tasklet while flag (a bool or int) is true; returns\n"
+"the old value, a bool.\n\n"
+"While an atomic tasklet runs, the watchdog does not interrupt it, and the\n"
+"interpreter handles no signals and gives no other thread its turn.  The\n"
+"tasklet may still switch, or wait for something, itself.\n\n"
+"TypeError if flag is of another type.  `with atomic():` does the same for the\n"
+"current tasklet.\n\n"
+"    old = getcurrent().set_atomic(True)";
+
+PyObject *
+slp_tasklet_set_atomic(PyObject *self, PyObject *flag)
+{
+    int value = slp_flag_arg("set_atomic", flag);
+    if (value < 0) {
+        return NULL;
+    }
+    bool old = SLP_TASKLET(self)->flags.atomic;
+    SLP_TASKLET(self)->flags.atomic = value;
+    return PyBool_FromLong(old);
+}
+
+const char slp_set_ignore_nesting_doc[] =
+"set_ignore_nesting($self, flag, /)\n"
+"--\n\n"
+"Let the watchdog interrupt the tasklet also inside of C functions, if flag (a\n"
+"bool or int) is true; returns the old value, a bool.\n\n"
+"TypeError if flag is of another type.";
+
+PyObject *
+slp_tasklet_set_ignore_nesting(PyObject *self, PyObject *flag)
+{
+    int value = slp_flag_arg("set_ignore_nesting", flag);
+    if (value < 0) {
+        return NULL;
+    }
+    bool old = SLP_TASKLET(self)->flags.ignore_nesting;
+    SLP_TASKLET(self)->flags.ignore_nesting = value;
+    return PyBool_FromLong(old);
+}
+
+/* --- state --- */
+
+/* One word for the state, as in the diagram of slp_tasklet.h. */
+static const char *
+state_name(PyTaskletObject *t)
+{
+    if (t->thread->tstate == NULL)
+        return "without thread";
+    if (is_current(t))
+        return "current";
+    if (t->flags.blocked)
+        return t->flags.blocked > 0 ? "sending" : "receiving";
+    if (slp_in_chain(t))
+        return "scheduled";
+    if (t->flags.waits_in_run)
+        return "waiting in run()";
+    if (t->frame != NULL)
+        return "paused";
+    return PyCallable_Check(t->tempval) ? "bound" : "not alive";
+}
+
+PyObject *
+slp_tasklet_repr(PyObject *self)
+{
+    PyTaskletObject *t = SLP_TASKLET(self);
+    return PyUnicode_FromFormat("<%s object at %p%s %s>", Py_TYPE(self)->tp_name, self,
+                                t->flags.is_main ? " main" : "", state_name(t));
+}
+
+PyGetSetDef slp_tasklet_getset[] = {
+    {"alive", get_alive, NULL, "has something left to run"},
+    {"paused", get_paused, NULL, "alive, but neither in the run queue nor blocked on a channel"},
+    {"scheduled", get_scheduled, NULL, "in the run queue, or in the queue of a channel"},
+    {"blocked", get_blocked, NULL, "waits on a channel"},
+    {"restorable", get_restorable, NULL, "no C function would be lost if it were pickled"},
+    {"nesting_level", get_nesting_level, NULL, "number of C functions that it is inside of"},
+    {"is_main", get_is_main, NULL, "the main tasklet of its thread"},
+    {"is_current", get_is_current, NULL, "the current tasklet of its thread"},
+    {"next", get_next, NULL, "the next one in the run queue (a ring) or in a channel's queue, or None"},
+    {"prev", get_prev, NULL, "the previous one in the run queue (a ring) or in a channel's queue, or None"},
+    {"_channel", get_channel, NULL, "the channel it is blocked on, or None"},
+    {"frame", get_frame, NULL, "its innermost Python frame, or None before it starts and after it ended"},
+    {"recursion_depth", get_recursion_depth, NULL, "depth of its Python calls"},
+    {"thread_id", get_thread_id, NULL, "id of its thread, -1 if that has ended"},
+    {"context_id", get_context_id, NULL, "id() of its contextvars context"},
+    {"atomic", get_atomic, NULL, "nothing interrupts it, see set_atomic()"},
+    {"ignore_nesting", get_ignore_nesting, NULL,
+     "the watchdog interrupts it also inside of C functions, see set_ignore_nesting()"},
+    {"tempval", get_tempval, set_tempval, "the value that it gets when it resumes"},
+    {"block_trap", get_block_trap, set_block_trap, "blocking on a channel raises RuntimeError instead"},
+    {NULL},
+};
