@@ -39,9 +39,14 @@
  *  3. A tasklet other than main begins and ends in a base activation.
  *  4. Before anything is changed for a switch that leaves C frames behind, thread->idle has a carrier.
  *
- * Memory: carriers come from slabs of SLP_SLAB_CARRIERS stacks, one mapping each; a stack's lowest page
- * is a guard (MADV_GUARD_INSTALL, which costs no mapping; else mprotect(), up to a budget of mappings).
- * All functions here want the GIL.
+ * Memory: carriers come from slabs of 16 stacks, one mapping each, that are unmapped when all are free; a
+ * stack's lowest page is a guard (MADV_GUARD_INSTALL, which costs no mapping; else mprotect(), up to a
+ * budget of mappings).  8 MB of addresses are reserved for a stack, as a thread has, half of them for
+ * C code that recurses by itself; a parked one costs a page, and one of page tables.  All functions here
+ * want the GIL.
+ *
+ * Rejected: 256 KB a stack, which saves most of the page table but is too little for the compiler, pickle
+ * and repr() near the recursion limit.
  *
  * Rejected: copying C stacks to the heap and back, as historic Stackless and greenlet do.  It costs
  * 30 to 400 ns a KB, grows with depth, and breaks C code that keeps pointers into its stack.
@@ -52,6 +57,7 @@
 #include "slp_base.h"
 
 struct slp_thread;
+typedef struct slp_slab slp_slab;
 
 typedef struct slp_carrier {
     void *sp;                          /* the saved stack pointer, while it does not run */
@@ -60,6 +66,7 @@ typedef struct slp_carrier {
     char *limit;                       /* an activation that would begin below this hops */
     char *low;                         /* the lowest usable byte; NULL: native, bounds unknown */
     char *high;                        /* one past the highest byte */
+    slp_slab *slab;                    /* where it comes from; NULL: native */
     struct slp_carrier *below;         /* in a list: the next; of a hop: the carrier that waits for it */
     PyObject **stack_top;              /* pinned: the tasklet's tstate->datastack_top */
     int trash_nesting;                 /* pinned: its tstate->trash_delete_nesting */
@@ -102,6 +109,9 @@ int slp_carrier_reserve(struct slp_thread *th);
 
 /* The base activation of a carrier has nothing to do.  May still be running when this is called. */
 void slp_carrier_retire(struct slp_thread *th, slp_carrier *carrier);
+
+/* So many idle ones a thread keeps. */
+#define SLP_KEPT_IDLE 8
 
 /* Give those back that are too many.  Called on another carrier; a base activation owns nothing. */
 void slp_carrier_trim_idle(struct slp_thread *th);

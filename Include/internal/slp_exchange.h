@@ -74,14 +74,18 @@ slp_load_state(PyThreadState *tstate, PyTaskletObject *t, PyObject **stack_top)
     return frame;
 }
 
-/* --with-torture=gc-at-switch: the collector looks at every suspended tasklet, every time. */
-static inline void
-slp_torture_switch(void)
-{
-#if SLP_TORTURE_GC_AT_SWITCH
-    PyGC_Collect();
+/* What a switch does besides in torture builds (Stackless/core/torture.c): to the tasklet that was left,
+ * and when the next one is entered, which may run any code. */
+#if SLP_TORTURE_MOVE_FRAMES
+void slp_torture_left(PyTaskletObject *t);
+#else
+#  define slp_torture_left(t) ((void)0)
 #endif
-}
+#if SLP_TORTURE_GC_AT_SWITCH
+#  define slp_torture_entered() ((void)PyGC_Collect())
+#else
+#  define slp_torture_entered() ((void)0)
+#endif
 
 /* A switch from one soft tasklet to another: both run in this activation.  Save the state of the current
  * tasklet, whose top frame is `frame` (stack pointer and prev_instr stored), and load th->next's:
@@ -99,6 +103,7 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     _PyInterpreterFrame *entered = slp_load_state(tstate, next, next->stack_top);
     slp_tasklet_check(left);
     slp_tasklet_check(next);
+    slp_torture_left(left);
     if (SLP_UNLIKELY(Py_REFCNT(left) == 1)) {
         th->left.tasklet = left;
         slp_drop_left(th);
@@ -106,7 +111,7 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     else {
         Py_DECREF(left);
     }
-    slp_torture_switch();
+    slp_torture_entered();
     return entered;
 }
 

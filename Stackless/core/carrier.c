@@ -16,23 +16,23 @@
 #  include <sanitizer/common_interface_defs.h>
 #endif
 
-/* What is reserved for a stack, and what a hop leaves to the C code that the last activation calls.
- * Sanitized code needs several times as much. */
-#if defined(__SANITIZE_ADDRESS__)
-#  define STACK_SIZE ((size_t)1024 * 1024)
-#  define MARGIN     ((size_t)384 * 1024)
+/* What is reserved for a stack, and what a hop leaves to the C code that the last activation calls: C code
+ * that recurses by itself (the compiler, pickle, repr) stops at the recursion limit, and may take
+ * megabytes until then.  Only what was touched costs memory. */
+#if SIZEOF_VOID_P < 8
+#  define STACK_SIZE ((size_t)512 * 1024)
+#elif defined(__SANITIZE_ADDRESS__)
+#  define STACK_SIZE ((size_t)16 * 1024 * 1024)
 #else
-#  define STACK_SIZE ((size_t)256 * 1024)
-#  define MARGIN     ((size_t)96 * 1024)
+#  define STACK_SIZE ((size_t)8 * 1024 * 1024)
 #endif
-#define SLAB_CARRIERS 64
+#define MARGIN        (STACK_SIZE / 2)
+#define SLAB_CARRIERS 16
+#define SLAB_OFFSET   ((size_t)64 * 1024)
+#define SLAB_SIZE     (SLAB_OFFSET + SLAB_CARRIERS * STACK_SIZE)
 
-/* The margin of a native stack is a quarter of it, up to this. */
-#define NATIVE_MARGIN ((size_t)256 * 1024)
-
-/* Free carriers and idle ones of a thread that keep their pages. */
+/* Free carriers that keep their pages, and that keep their slabs. */
 #define KEPT_FREE 32
-#define KEPT_IDLE 8
 
 /* Guards by mprotect() split mappings, of which a process has 65,530. */
 #define PROTECTED_GUARDS 16000
@@ -44,9 +44,43 @@ _Thread_local char *slp_stack_limit = (char *)UINTPTR_MAX;
 
 /* --- the pool --- */
 
-static slp_carrier *free_carriers;     /* linked by `below` */
+struct slp_slab {
+    slp_slab *next;                    /* in the list of those with a free carrier */
+    slp_slab *prev;
+    char *mapping;
+    slp_carrier *free;                 /* linked by `below` */
+    int free_count;
+    slp_carrier carriers[SLAB_CARRIERS];
+};
+
+static slp_slab *open_slabs;           /* those with a free carrier */
 static size_t free_count;
 static size_t protected_guards;
+
+static void
+open_slab(slp_slab *slab)
+{
+    slab->prev = NULL;
+    slab->next = open_slabs;
+    if (open_slabs != NULL) {
+        open_slabs->prev = slab;
+    }
+    open_slabs = slab;
+}
+
+static void
+close_slab(slp_slab *slab)
+{
+    if (slab->prev != NULL) {
+        slab->prev->next = slab->next;
+    }
+    else {
+        open_slabs = slab->next;
+    }
+    if (slab->next != NULL) {
+        slab->next->prev = slab->prev;
+    }
+}
 
 /* Make the lowest page of a stack a guard.  Without one, Python code still hops in time. */
 static void
@@ -60,44 +94,54 @@ install_guard(char *page, size_t page_size)
     }
 }
 
-/* Put the stacks of a new slab into the pool.  -1 without memory. */
+/* A new slab of free carriers.  -1 without memory.
+ *
+ * The guard of a stack lies beside the highest page of the one below it.  Where no stack begins at a
+ * multiple of what a page table maps, the two share a page table: hence the offset. */
 static int
 new_slab(void)
 {
     const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-    slp_carrier *carriers = PyMem_RawCalloc(SLAB_CARRIERS, sizeof(slp_carrier));
-    if (carriers == NULL) {
+    slp_slab *slab = PyMem_RawCalloc(1, sizeof(slp_slab));
+    if (slab == NULL) {
         return -1;
     }
-    char *stacks = mmap(NULL, SLAB_CARRIERS * STACK_SIZE, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (stacks == MAP_FAILED) {
-        PyMem_RawFree(carriers);
+    slab->mapping = mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (slab->mapping == MAP_FAILED) {
+        PyMem_RawFree(slab);
         return -1;
     }
-    (void)madvise(stacks, SLAB_CARRIERS * STACK_SIZE, MADV_NOHUGEPAGE);
+    (void)madvise(slab->mapping, SLAB_SIZE, MADV_NOHUGEPAGE);
     for (size_t i = SLAB_CARRIERS; i-- > 0;) {
-        slp_carrier *carrier = &carriers[i];
-        char *bottom = stacks + i * STACK_SIZE;
+        slp_carrier *carrier = &slab->carriers[i];
+        char *bottom = slab->mapping + SLAB_OFFSET + i * STACK_SIZE;
         install_guard(bottom, page_size);
+        carrier->slab = slab;
         carrier->low = bottom + page_size;
         carrier->high = bottom + STACK_SIZE;
-        carrier->below = free_carriers;
-        free_carriers = carrier;
-        free_count++;
+        carrier->below = slab->free;
+        slab->free = carrier;
     }
+    slab->free_count = SLAB_CARRIERS;
+    free_count += SLAB_CARRIERS;
+    open_slab(slab);
     return 0;
 }
 
 slp_carrier *
 slp_carrier_new(void (*entry)(void *value))
 {
-    if (free_carriers == NULL && new_slab() < 0) {
+    if (open_slabs == NULL && new_slab() < 0) {
         PyErr_NoMemory();
         return NULL;
     }
-    slp_carrier *carrier = free_carriers;
-    free_carriers = carrier->below;
+    slp_slab *slab = open_slabs;
+    slp_carrier *carrier = slab->free;
+    slab->free = carrier->below;
+    if (--slab->free_count == 0) {
+        close_slab(slab);
+    }
     free_count--;
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(carrier->low, (size_t)(carrier->high - carrier->low));
@@ -114,14 +158,27 @@ slp_carrier_new(void (*entry)(void *value))
 void
 slp_carrier_free(slp_carrier *carrier)
 {
-    if (free_count >= KEPT_FREE) {
-        (void)madvise(carrier->low, (size_t)(carrier->high - carrier->low), MADV_DONTNEED);
-    }
+    slp_slab *slab = carrier->slab;
     carrier->sp = NULL;
     carrier->cframe = carrier->home = NULL;
-    carrier->below = free_carriers;
-    free_carriers = carrier;
+    carrier->below = slab->free;
+    slab->free = carrier;
+    if (slab->free_count++ == 0) {
+        open_slab(slab);
+    }
     free_count++;
+    if (free_count <= KEPT_FREE) {
+        return;
+    }
+    if (slab->free_count == SLAB_CARRIERS) {
+        /* The page tables go, too. */
+        close_slab(slab);
+        free_count -= SLAB_CARRIERS;
+        munmap(slab->mapping, SLAB_SIZE);
+        PyMem_RawFree(slab);
+        return;
+    }
+    (void)madvise(carrier->low, (size_t)(carrier->high - carrier->low), MADV_DONTNEED);
 }
 
 /* --- switching --- */
@@ -180,12 +237,11 @@ slp_stack_is_low(const char *here)
         char *low, *high;
         slp_stack_limit = NULL;
         if (native_bounds(&low, &high) && low <= here && here < high) {
-            size_t margin = Py_MIN((size_t)(high - low) / 4, NATIVE_MARGIN);
-            slp_stack_limit = low + margin;
+            slp_stack_limit = low + Py_MIN((size_t)(high - low) / 2, MARGIN);
         }
     }
     /* Far below the limit it is another stack altogether, which somebody else has made. */
-    return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= NATIVE_MARGIN;
+    return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= MARGIN;
 }
 
 /* What a hop runs, on the stack where it began. */
@@ -267,7 +323,7 @@ slp_carrier_retire(slp_thread *th, slp_carrier *carrier)
 void
 slp_carrier_trim_idle(slp_thread *th)
 {
-    while (th->idle_count > KEPT_IDLE) {
+    while (th->idle_count > SLP_KEPT_IDLE) {
         slp_carrier *carrier = th->idle;
         th->idle = carrier->below;
         th->idle_count--;

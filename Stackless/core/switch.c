@@ -144,9 +144,11 @@ arrive(slp_thread *th)
     if (SLP_UNLIKELY(th->left.tasklet != NULL)) {
         slp_drop_left(th);
     }
-    slp_carrier_trim_idle(th);
+    if (SLP_UNLIKELY(th->idle_count > SLP_KEPT_IDLE)) {
+        slp_carrier_trim_idle(th);
+    }
     slp_tasklet_check(th->current);
-    slp_torture_switch();
+    slp_torture_entered();
 }
 
 void
@@ -179,6 +181,7 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
     }
     slp_carrier *there = enter_next(tstate, th);
     slp_tasklet_check(left);
+    slp_torture_left(left);
     if (SLP_UNLIKELY(Py_REFCNT(left) == 1)) {
         th->left.tasklet = left;
     }
