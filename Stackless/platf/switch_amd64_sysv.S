@@ -1,21 +1,27 @@
 /* Switch between C stacks: amd64, System V ABI.
  * Hosts: x86_64-*-linux-gnu x86_64-*-linux-musl
+ * Tested: x86_64-linux-gnu-gcc qemu-x86_64
  *
  * The saved register area, seen from the saved stack pointer:
  *
  *      +64   caller's frame            <- CFA
  *      +56   return address
- *      +48   mxcsr (4), x87 control word (2), unused (2)
+ *      +52   x87 control word (2), unused (2)
+ *      +48   mxcsr (4)
  *      +40   r15
  *      +32   r14
  *      +24   r13
  *      +16   r12
  *       +8   rbp
- *   sp: +0   rbx
+ *       +0   rbx                       <- saved rsp
  *
- * Of mxcsr only the control bits are callee-saved; its flags change with every rounding.
- * Rejected: leaving by an indirect jump.  The switch is called from one place, so that the return stack
- * of the processor predicts `ret` rightly, and it stays in step.
+ * Of mxcsr only the control bits are callee-saved; its flags change with every inexact result.
+ *
+ * Shadow stacks are not switched. An executable with this file is not marked as made for them, so that
+ * the system leaves them off.
+ *
+ * Rejected: leaving by an indirect jump. The switch has one caller, so that the processor's return stack
+ * predicts `ret` rightly, and stays in step.
  */
 #include "platf.h"
 
@@ -23,9 +29,9 @@
 #  error "switch_amd64_sysv.S is for 64-bit x86 with 64-bit pointers"
 #endif
 
-#define AREA           56              /* without the return address */
 #define MXCSR          48
 #define X87_CW         52
+#define AREA           56              /* up to the return address */
 #define MXCSR_CONTROL  0xffc0
 
 /* void *slp_platf_switch(void **from: rdi, void *to: rsi, void *value: rdx) */
@@ -39,24 +45,21 @@ function slp_platf_switch
         movq    %r13, 24(%rsp)
         movq    %r14, 32(%rsp)
         movq    %r15, 40(%rsp)
-        stmxcsr MXCSR(%rsp)
-        fnstcw  X87_CW(%rsp)
         .cfi_rel_offset rbx, 0
         .cfi_rel_offset rbp, 8
         .cfi_rel_offset r12, 16
         .cfi_rel_offset r13, 24
         .cfi_rel_offset r14, 32
         .cfi_rel_offset r15, 40
+        stmxcsr MXCSR(%rsp)
+        fnstcw  X87_CW(%rsp)
         movl    MXCSR(%rsp), %ecx
         movzwl  X87_CW(%rsp), %r8d
         movq    %rdx, %rax
         movq    %rsp, (%rdi)
         movq    %rsi, %rsp
 
-        /* The same moment on the other stack.  Loading a control word is slow: only where it differs. */
-        .globl  slp_platf_resume
-        .hidden slp_platf_resume
-slp_platf_resume:
+resume_point                           /* loading a control word is slow: only where it differs */
         xorl    MXCSR(%rsp), %ecx
         testl   $MXCSR_CONTROL, %ecx
         jne     3f
@@ -85,11 +88,12 @@ slp_platf_resume:
         jmp     2b
 end slp_platf_switch
 
-/* The outermost frame of a stack: entry (rbx) is called with the value of the first switch (rax). */
+/* The outermost frame: call entry (rbx) with the value of the first switch (rax). */
 function slp_platf_start
         .cfi_undefined rip
-        nop                            /* unwinders look at the instruction before the return address */
-1:      movq    %rax, %rdi
+        nop                            /* unwinders look up the byte before a return address */
+.Lstart:
+        movq    %rax, %rdi
         call    *%rbx
         ud2
 end slp_platf_start
@@ -99,18 +103,13 @@ function slp_platf_prepare
         endbr64
         andq    $-16, %rsi
         leaq    -(AREA + 8 + 16)(%rsi), %rax
-        leaq    slp_platf_start + 1(%rip), %rcx
-        movq    %rdx, 0(%rax)          /* rbx: entry */
-        movq    $0, 8(%rax)            /* rbp: the end of the chain of frame pointers */
-        movq    $0, 16(%rax)
-        movq    $0, 24(%rax)
-        movq    $0, 32(%rax)
-        movq    $0, 40(%rax)
-        movq    $0, MXCSR(%rax)
+        leaq    .Lstart(%rip), %rcx
+        movq    %rdx, 0(%rax)          /* rbx */
+        movq    $0, 8(%rax)            /* rbp ends the chain of frame pointers */
         stmxcsr MXCSR(%rax)
         fnstcw  X87_CW(%rax)
-        movq    %rcx, AREA(%rax)       /* return address */
-        movq    $0, AREA + 8(%rax)     /* what would be the return address of slp_platf_start */
+        movq    %rcx, AREA(%rax)
+        movq    $0, AREA + 8(%rax)     /* no return address, for those who guess */
         movq    $0, AREA + 16(%rax)
         ret
 end slp_platf_prepare
