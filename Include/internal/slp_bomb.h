@@ -17,6 +17,10 @@ typedef struct slp_bomb {
 
 extern PyTypeObject slp_bomb_type;
 
+/* builtins.TaskletExit (Stackless/module/taskletexit.c). */
+extern PyTypeObject slp_TaskletExit;
+#define SLP_TASKLET_EXIT ((PyObject *)&slp_TaskletExit)
+
 static inline bool
 slp_bomb_check(PyObject *op)
 {

@@ -30,6 +30,10 @@ typedef enum {
 /* Raise RuntimeError "method(): why"; NULL. */
 SLP_COLD PyObject *slp_refuse(const char *method, slp_refusal why);
 
+/* --- types --- */
+
+extern PyTypeObject slp_atomic_type;
+
 /* --- pieces of the tasklet type --- */
 
 extern PyGetSetDef slp_tasklet_getset[];
@@ -41,6 +45,17 @@ PyObject *slp_tasklet_set_atomic(PyObject *self, PyObject *flag);
 PyObject *slp_tasklet_set_ignore_nesting(PyObject *self, PyObject *flag);
 extern const char slp_set_atomic_doc[];
 extern const char slp_set_ignore_nesting_doc[];
+
+/* run() of a tasklet of another thread: it becomes the next one that runs there. */
+void slp_tasklet_make_next(PyTaskletObject *t);
+
+/* Stackless/module/tasklet_errors.c */
+PyObject *slp_tasklet_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *slp_tasklet_kill(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *slp_tasklet_raise_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+extern const char slp_throw_doc[];
+extern const char slp_kill_doc[];
+extern const char slp_raise_exception_doc[];
 
 /* Alive as programs see it: what lost its thread is not. */
 static inline bool

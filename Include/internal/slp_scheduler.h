@@ -43,8 +43,8 @@ slp_ring_head(const slp_thread *th)
     return SLP_LIKELY(th->next == NULL) ? th->current : th->next;
 }
 
-/* Raise the RuntimeError for code that wants to switch in between. */
-SLP_COLD void slp_scheduler_refuse_pending(void);
+/* Raise the RuntimeError for code that wants to switch in between, or inside a callback. */
+SLP_COLD void slp_scheduler_refuse_pending(slp_thread *th);
 
 /* How every function begins that may switch: the calling thread's state, and its offer, taken.
  * NULL with an exception. */
@@ -55,8 +55,8 @@ slp_scheduler_enter(bool *soft)
     if (SLP_UNLIKELY(th == NULL))
         return NULL;
     *soft = slp_take_offer(th);
-    if (SLP_UNLIKELY(th->next != NULL)) {
-        slp_scheduler_refuse_pending();
+    if (SLP_UNLIKELY((th->watch & SLP_WATCH_IN_CALLBACK) | (th->next != NULL))) {
+        slp_scheduler_refuse_pending(th);
         return NULL;
     }
     return th;

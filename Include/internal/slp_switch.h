@@ -93,7 +93,7 @@ slp_check_switch(slp_thread *th, bool soft)
 {
     PyThreadState *tstate = th->tstate;
     if (SLP_LIKELY(((soft && tstate->cframe == th->home) || th->idle != NULL) && th->next == NULL
-                   && !slp_is_traced(tstate))) {
+                   && th->watch == 0 && !slp_is_traced(tstate))) {
         return 0;
     }
     return slp_check_switch_slow(th, soft);
@@ -103,6 +103,9 @@ slp_check_switch(slp_thread *th, bool soft)
  * runs again, NULL with the exception of a bomb. */
 PyObject *slp_switch_in_c(slp_thread *th);
 
+/* Somebody wants to see the switch from th->current to th->next that is about to happen. */
+SLP_COLD void slp_watched_switch(slp_thread *th);
+
 /* Hand control to `next` (borrowed; alive, not current; tempval set).  Only after slp_check_switch()
  * said yes, with the same `soft`.  What it returns must be returned at once. */
 static inline PyObject *
@@ -110,6 +113,9 @@ slp_switch(slp_thread *th, PyTaskletObject *next, bool soft)
 {
     assert(th->next == NULL && next != th->current && slp_tasklet_alive(next));
     th->next = (PyTaskletObject *)Py_NewRef(next);
+    if (SLP_UNLIKELY(th->watch != 0)) {
+        slp_watched_switch(th);
+    }
     return SLP_LIKELY(soft) ? SLP_UNWIND : slp_switch_in_c(th);
 }
 

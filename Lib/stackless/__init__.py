@@ -27,9 +27,14 @@ the thread that reads them: they are what getcurrent(), getmain() and getruncoun
 import sys
 from types import ModuleType
 
+from builtins import TaskletExit  # noqa: F401
+
 from _stackless import (
+    atomic,
     bomb,
     channel,
+    get_channel_callback,
+    get_schedule_callback,
     getcurrent,
     getcurrentid,
     getmain,
@@ -37,12 +42,19 @@ from _stackless import (
     run,
     schedule,
     schedule_remove,
+    set_channel_callback,
+    set_error_handler,
+    set_schedule_callback,
+    switch_trap,
     tasklet,
 )
 
 __all__ = [
+    "atomic",
     "bomb",
     "channel",
+    "get_channel_callback",
+    "get_schedule_callback",
     "getcurrent",
     "getcurrentid",
     "getmain",
@@ -50,7 +62,11 @@ __all__ = [
     "run",
     "schedule",
     "schedule_remove",
+    "set_channel_callback",
+    "set_error_handler",
+    "set_schedule_callback",
     "stackless",
+    "switch_trap",
     "tasklet",
 ]
 

@@ -50,9 +50,8 @@ slp_pinned_finalize(PyObject *self)
     }
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    PyObject *exit = PyDict_GetItemString(PyEval_GetBuiltins(), "TaskletExit");
-    for (int i = 0; exit != NULL && t->flags.pinned && i < ATTEMPTS; i++) {
-        if (raise_exit(th, t, exit) < 0) {
+    for (int i = 0; t->flags.pinned && i < ATTEMPTS; i++) {
+        if (raise_exit(th, t, SLP_TASKLET_EXIT) < 0) {
             PyErr_WriteUnraisable(self);
         }
     }

@@ -3,6 +3,7 @@
  * The common switch, from soft to soft, is slp_switch_frames() in slp_exchange.h.  Budget: 25 ns a switch as
  * Python sees it, the call included; 30 ns between carriers (Tools/bench, "switch").
  */
+#include "slp_callbacks.h"
 #include "slp_exchange.h"
 #include "slp_scheduler.h"
 #include "slp_shims.h"
@@ -21,6 +22,12 @@ slp_check_switch_slow(slp_thread *th, bool soft)
         PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets here: a switch is already under way");
         return -1;
     }
+    if (th->watch & (SLP_WATCH_TRAP | SLP_WATCH_IN_CALLBACK)) {
+        PyErr_SetString(PyExc_RuntimeError, th->watch & SLP_WATCH_TRAP
+                                                ? "cannot switch tasklets here: switch_trap is set"
+                                                : "cannot switch tasklets inside a callback");
+        return -1;
+    }
     if (!(soft && tstate->cframe == th->home) && slp_carrier_reserve(th) < 0) {
         return -1;
     }
@@ -28,7 +35,8 @@ slp_check_switch_slow(slp_thread *th, bool soft)
     if (tstate->datastack_chunk == NULL && slp_frame_alloc_slow(tstate, 0) == NULL) {
         return -1;
     }
-    if (slp_is_traced(tstate) && current->trace == NULL) {
+    /* The schedule callback may switch tracing on. */
+    if ((slp_is_traced(tstate) || (th->watch & SLP_WATCH_SCHEDULE)) && current->trace == NULL) {
         current->trace = PyMem_Calloc(1, sizeof(slp_trace_state));
         if (current->trace == NULL) {
             PyErr_NoMemory();
@@ -36,6 +44,14 @@ slp_check_switch_slow(slp_thread *th, bool soft)
         }
     }
     return 0;
+}
+
+void
+slp_watched_switch(slp_thread *th)
+{
+    if (th->watch & SLP_WATCH_SCHEDULE) {
+        slp_call_schedule_callback(th);
+    }
 }
 
 void
@@ -218,6 +234,9 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     Py_XDECREF(result);
     PyTaskletObject *next = slp_scheduler_ended(th, failed);
     th->next = (PyTaskletObject *)Py_NewRef(next);
+    if (SLP_UNLIKELY(th->watch != 0)) {
+        slp_watched_switch(th);
+    }
 
     assert(tstate->datastack_chunk->previous == NULL && th->left.tasklet == NULL);
     th->left = (slp_leaving){

@@ -16,6 +16,7 @@
 #include "slp_channel.h"
 
 #include "slp_bomb.h"
+#include "slp_callbacks.h"
 #include "slp_scheduler.h"
 
 /* The direction of an action, and the sign of the balance of those who wait to do it. */
@@ -189,10 +190,29 @@ block(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, 
     return slp_switch(th, next, soft);
 }
 
+/* Let the channel callback see what is about to happen.  What is to be sent (stolen; NULL if nothing is), it
+ * finds in the tempval, and may change. */
+SLP_COLD static PyObject *
+show_to_callback(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir)
+{
+    PyTaskletObject *actor = th->current;
+    slp_settle(actor);
+    if (dir == SENDING)
+        slp_set_tempval(actor, value);
+    slp_call_channel_callback(th, (PyObject *)ch, dir == SENDING, ch->balance * dir >= 0);
+    if (dir == SENDING) {
+        value = actor->tempval;
+        actor->tempval = Py_NewRef(Py_None);
+    }
+    return value;
+}
+
 /* Send `value` (stolen), or receive (value NULL). */
 SPECIALISED PyObject *
 act(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool soft)
 {
+    if (SLP_UNLIKELY(th->watch & SLP_WATCH_CHANNELS))
+        value = show_to_callback(th, ch, value, dir);
     for (;;) {
         slp_settle(th->current);
         if (ch->balance * dir >= 0)

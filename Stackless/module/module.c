@@ -1,7 +1,8 @@
 /* The module _stackless: the types and functions that the Python package `stackless` shows. */
 #include "slp_bomb.h"
+#include "slp_callbacks.h"
 #include "slp_channel.h"
-#include "slp_scheduler.h"
+#include "slp_module.h"
 
 PyDoc_STRVAR(run_doc,
 "run($module, /)\n"
@@ -104,6 +105,12 @@ static PyMethodDef module_methods[] = {
     {"getmain", module_getmain, METH_NOARGS, getmain_doc},
     {"getruncount", module_getruncount, METH_NOARGS, getruncount_doc},
     {"getcurrentid", module_getcurrentid, METH_NOARGS, getcurrentid_doc},
+    {"set_schedule_callback", slp_set_schedule_callback, METH_O, slp_set_schedule_callback_doc},
+    {"get_schedule_callback", slp_get_schedule_callback, METH_NOARGS, slp_get_schedule_callback_doc},
+    {"set_channel_callback", slp_set_channel_callback, METH_O, slp_set_channel_callback_doc},
+    {"get_channel_callback", slp_get_channel_callback, METH_NOARGS, slp_get_channel_callback_doc},
+    {"set_error_handler", _PyCFunction_CAST(slp_set_error_handler), METH_FASTCALL, slp_set_error_handler_doc},
+    {"switch_trap", _PyCFunction_CAST(slp_switch_trap), METH_FASTCALL, slp_switch_trap_doc},
     {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},
     {NULL},
 };
@@ -114,7 +121,7 @@ module_exec(PyObject *module)
     if (slp_bomb_init() < 0 || slp_scheduler_init() < 0)
         return -1;
     if (PyModule_AddType(module, &PyTasklet_Type) < 0 || PyModule_AddType(module, &PyChannel_Type) < 0
-        || PyModule_AddType(module, &slp_bomb_type) < 0)
+        || PyModule_AddType(module, &slp_bomb_type) < 0 || PyModule_AddType(module, &slp_atomic_type) < 0)
         return -1;
     return 0;
 }

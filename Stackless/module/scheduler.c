@@ -9,11 +9,15 @@
  *   ends                     dead                     next, else the waker    [slp_scheduler_ended]
  *   ends with an exception   dead                     the waker, who gets it  [slp_scheduler_ended]
  *
+ * Of the exceptions, TaskletExit is silent; SystemExit is, but on the main thread; the error handler, if one
+ * is set, is asked about all others.
+ *
  * Budget: schedule() spends 5 ns here (Tools/bench).
  */
 #include "slp_scheduler.h"
 
 #include "slp_bomb.h"
+#include "slp_callbacks.h"
 #include "slp_channel.h"
 
 /* What a main tasklet gets that waits for a partner when everybody else has gone: receiving, sending. */
@@ -60,9 +64,11 @@ slp_scheduler_check(slp_thread *th)
 #endif
 
 void
-slp_scheduler_refuse_pending(void)
+slp_scheduler_refuse_pending(slp_thread *th)
 {
-    PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets while a switch is under way");
+    PyErr_SetString(PyExc_RuntimeError, th->watch & SLP_WATCH_IN_CALLBACK
+                                            ? "cannot switch tasklets, nor use channels, inside a callback"
+                                            : "cannot switch tasklets while a switch is under way");
 }
 
 void
@@ -164,6 +170,30 @@ hand_over(slp_thread *th, PyObject *bomb)
     return w;
 }
 
+/* Is the exception that is set one that nobody needs to hear of? */
+static bool
+ends_silently(void)
+{
+    return PyErr_ExceptionMatches(SLP_TASKLET_EXIT)
+           || (PyErr_ExceptionMatches(PyExc_SystemExit) && !_Py_IsMainThread());
+}
+
+/* The current tasklet ends with an exception, fetched here: a bomb for the waker, or NULL. */
+SLP_COLD static PyObject *
+bomb_of_ended(slp_thread *th)
+{
+    if (th->interp->error_handler != NULL && !PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        slp_call_error_handler(th);
+        if (!PyErr_Occurred())
+            return NULL;
+    }
+    if (ends_silently()) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return slp_bomb_from_error(th->tstate);
+}
+
 PyTaskletObject *
 slp_scheduler_ended(slp_thread *th, bool failed)
 {
@@ -171,7 +201,7 @@ slp_scheduler_ended(slp_thread *th, bool failed)
     PyTaskletObject *next;
 
     assert(!ended->flags.is_main);
-    PyObject *bomb = failed ? slp_bomb_from_error(th->tstate) : NULL;
+    PyObject *bomb = failed ? bomb_of_ended(th) : NULL;
     slp_settle(ended);
     next = ended->next;
     if (SLP_UNLIKELY(bomb != NULL || next == ended))
@@ -256,7 +286,7 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
     slp_thread *th = slp_thread_peek(tstate);
     if (SLP_LIKELY(th != NULL && nargs == 0 && slp_offer_stands(th)
                    && (tstate->cframe == th->home || th->idle != NULL)
-                   && th->next == NULL && !slp_is_traced(tstate))) {
+                   && th->next == NULL && th->watch == 0 && !slp_is_traced(tstate))) {
         PyTaskletObject *current = th->current;
         PyTaskletObject *next = current->next;
         if (SLP_LIKELY(current->tempval == Py_None && next != current)) {

@@ -492,9 +492,8 @@ tasklet_remove(PyObject *self, PyObject *noargs)
     return Py_NewRef(self);
 }
 
-/* Make a tasklet of another thread the next one that runs there. */
-static void
-make_next(PyTaskletObject *t)
+void
+slp_tasklet_make_next(PyTaskletObject *t)
 {
     slp_thread *th = t->thread;
     PyTaskletObject *head = slp_ring_head(th);
@@ -532,7 +531,7 @@ switch_to(PyObject *self, const char *method, bool leave)
     if (SLP_UNLIKELY(!slp_tasklet_alive(t)))
         return slp_refuse(method, TASKLET_DEAD);
     if (SLP_UNLIKELY(t->thread != th)) {
-        make_next(t);
+        slp_tasklet_make_next(t);
         Py_RETURN_NONE;
     }
     if (slp_check_switch(th, soft) < 0)
@@ -582,6 +581,12 @@ static PyMethodDef tasklet_methods[] = {
     {"remove", tasklet_remove, METH_NOARGS, remove_doc},
     {"run", tasklet_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
     {"switch", tasklet_switch, METH_NOARGS | SLP_METH_STACKLESS, switch_doc},
+    {"throw", _PyCFunction_CAST(slp_tasklet_throw), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
+     slp_throw_doc},
+    {"kill", _PyCFunction_CAST(slp_tasklet_kill), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
+     slp_kill_doc},
+    {"raise_exception", _PyCFunction_CAST(slp_tasklet_raise_exception), METH_FASTCALL | SLP_METH_STACKLESS,
+     slp_raise_exception_doc},
     {"set_atomic", slp_tasklet_set_atomic, METH_O, slp_set_atomic_doc},
     {"set_ignore_nesting", slp_tasklet_set_ignore_nesting, METH_O, slp_set_ignore_nesting_doc},
     {NULL},

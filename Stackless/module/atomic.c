@@ -1,0 +1,96 @@
+/* atomic: the context manager that keeps the watchdog, signals and other threads away. */
+#include "slp_module.h"
+
+/* Entered more deeply than this, an atomic object has no room for the flags to restore. */
+#define MAX_DEPTH 64
+
+typedef struct {
+    PyObject_HEAD
+    uint64_t old;                      /* what the flag was at each __enter__, the newest in bit 0 */
+    int depth;
+} atomic_object;
+
+static PyObject *
+atomic_enter(PyObject *self, PyObject *noargs)
+{
+    atomic_object *atomic = (atomic_object *)self;
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return NULL;
+    }
+    if (atomic->depth == MAX_DEPTH) {
+        PyErr_Format(PyExc_RuntimeError, "an atomic object can be entered %d times at once", MAX_DEPTH);
+        return NULL;
+    }
+    atomic->old = atomic->old << 1 | th->current->flags.atomic;
+    atomic->depth++;
+    th->current->flags.atomic = 1;
+    return Py_NewRef(self);
+}
+
+static PyObject *
+atomic_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    atomic_object *atomic = (atomic_object *)self;
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return NULL;
+    }
+    if (atomic->depth == 0) {
+        PyErr_SetString(PyExc_RuntimeError, "atomic.__exit__() without __enter__()");
+        return NULL;
+    }
+    th->current->flags.atomic = atomic->old & 1;
+    atomic->old >>= 1;
+    atomic->depth--;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+atomic_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    if (type == &slp_atomic_type && !_PyArg_NoKeywords("atomic", kwargs)) {
+        return NULL;
+    }
+    if (type == &slp_atomic_type && !_PyArg_NoPositional("atomic", args)) {
+        return NULL;
+    }
+    return type->tp_alloc(type, 0);
+}
+
+PyDoc_STRVAR(enter_doc,
+"__enter__($self, /)\n"
+"--\n\n"
+"Set the flag atomic of the current tasklet; returns the object.");
+
+PyDoc_STRVAR(exit_doc,
+"__exit__($self, /, *exc_info)\n"
+"--\n\n"
+"Give the current tasklet the flag back that was found by __enter__().");
+
+static PyMethodDef atomic_methods[] = {
+    {"__enter__", atomic_enter, METH_NOARGS, enter_doc},
+    {"__exit__", _PyCFunction_CAST(atomic_exit), METH_FASTCALL, exit_doc},
+    {NULL},
+};
+
+PyDoc_STRVAR(atomic_doc,
+"atomic()\n"
+"--\n\n"
+"A context manager: nothing interrupts the current tasklet in the block.\n\n"
+"The watchdog waits, signals are not handled, and other threads do not run\n"
+"unless the tasklet waits for something.  It may still switch itself, and whoever\n"
+"is current at the end of the block gets the flag that was found at its\n"
+"beginning.  See tasklet.set_atomic().\n\n"
+"    with atomic():\n"
+"        counter += 1");
+
+PyTypeObject slp_atomic_type = {
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless.atomic",
+    .tp_basicsize = sizeof(atomic_object),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_doc = atomic_doc,
+    .tp_methods = atomic_methods,
+    .tp_new = atomic_new,
+};
