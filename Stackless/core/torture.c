@@ -12,13 +12,13 @@ typedef struct {
     size_t size;
 } moved_chunk;
 
-/* Where `address` lies now; itself, if not in a chunk that moved. */
+/* Where `address`, of a frame or the end of one, lies now; itself, if not in a chunk that moved. */
 static void *
 moved(const moved_chunk *chunks, int count, void *address)
 {
     for (int i = 0; i < count; i++) {
-        /* The end of a chunk belongs to it: the top of a full frame stack. */
-        if (chunks[i].old <= (char *)address && (char *)address <= chunks[i].old + chunks[i].size) {
+        /* No frame begins where its chunk does, but the last one may end where the chunk ends. */
+        if (chunks[i].old < (char *)address && (char *)address <= chunks[i].old + chunks[i].size) {
             return chunks[i].new + ((char *)address - chunks[i].old);
         }
     }
@@ -31,7 +31,7 @@ moved(const moved_chunk *chunks, int count, void *address)
 static void
 move_frames(PyTaskletObject *t)
 {
-    moved_chunk chunks[MOST_CHUNKS];
+    moved_chunk chunks[MOST_CHUNKS] = {{NULL, NULL, 0}};
     int count = 0;
     for (_PyStackChunk *chunk = t->chunk; chunk != NULL; chunk = chunk->previous) {
         if (count == MOST_CHUNKS) {
@@ -48,14 +48,12 @@ move_frames(PyTaskletObject *t)
         }
         memcpy(chunks[i].new, chunks[i].old, size);
     }
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i + 1 < count; i++) {
         _PyStackChunk *chunk = (_PyStackChunk *)chunks[i].new;
-        if (chunk->previous != NULL) {
-            chunk->previous = moved(chunks, count, chunk->previous);
-            chunk->top = (size_t)moved(chunks, count, (void *)chunk->top);
-        }
+        chunk->previous = (_PyStackChunk *)chunks[i + 1].new;
+        chunk->top = (size_t)moved(chunks, count, (void *)chunk->top);
     }
-    t->chunk = moved(chunks, count, t->chunk);
+    t->chunk = (_PyStackChunk *)chunks[0].new;
     t->stack_top = moved(chunks, count, t->stack_top);
     t->frame = moved(chunks, count, t->frame);
     for (_PyInterpreterFrame *frame = t->frame; frame != NULL; frame = frame->previous) {
