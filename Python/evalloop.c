@@ -389,6 +389,7 @@ run_untraced:
 #include "insn_except.h"
 #include "insn_match.h"
 #include "insn_shim.h"
+#include "insn_shim_module.h"
 
 #if !SLP_DISPATCH_GOTO
     }

@@ -50,18 +50,19 @@ static const shim_source sources[] = {
     },
 };
 
-static PyCodeObject *
-assemble(const shim_source *source)
+PyCodeObject *
+slp_shim_make(const char *shim_name, int stacksize, const uint8_t *instructions, int code_size,
+              const uint8_t *exception_table, int table_size)
 {
     PyCodeObject *result = NULL;
-    PyObject *code = PyBytes_FromStringAndSize((const char *)source->code, source->code_size);
-    PyObject *handlers = PyBytes_FromStringAndSize((const char *)source->handlers, source->handlers_size);
+    PyObject *code = PyBytes_FromStringAndSize((const char *)instructions, code_size);
+    PyObject *handlers = PyBytes_FromStringAndSize((const char *)exception_table, table_size);
     PyObject *none = PyTuple_New(0);
-    PyObject *name = PyUnicode_InternFromString(source->name);
+    PyObject *name = PyUnicode_InternFromString(shim_name);
     PyObject *filename = PyUnicode_InternFromString("<stackless>");
     PyObject *lines = PyBytes_FromStringAndSize(NULL, 0);
     if (code && handlers && none && name && filename && lines) {
-        result = PyCode_NewWithPosOnlyArgs(0, 0, 0, 0, source->stacksize, CO_OPTIMIZED | CO_NEWLOCALS, code,
+        result = PyCode_NewWithPosOnlyArgs(0, 0, 0, 0, stacksize, CO_OPTIMIZED | CO_NEWLOCALS, code,
                                            none, none, none, none, none, filename, name, name, 1, lines,
                                            handlers);
     }
@@ -72,6 +73,13 @@ assemble(const shim_source *source)
     Py_XDECREF(filename);
     Py_XDECREF(lines);
     return result;
+}
+
+static PyCodeObject *
+assemble(const shim_source *source)
+{
+    return slp_shim_make(source->name, source->stacksize, source->code, source->code_size, source->handlers,
+                         source->handlers_size);
 }
 
 int

@@ -69,6 +69,7 @@ typedef struct slp_carrier {
     slp_slab *slab;                    /* where it comes from; NULL: native */
     struct slp_carrier *below;         /* in a list: the next; of a hop: the carrier that waits for it */
     PyObject **stack_top;              /* pinned: the tasklet's tstate->datastack_top */
+    bool in_c;                         /* pinned: C code made the switch, not the loop */
     int trash_nesting;                 /* pinned: its tstate->trash_delete_nesting */
     _PyCFrame start;                   /* below the base activation in the chain of tstate->cframe */
 } slp_carrier;

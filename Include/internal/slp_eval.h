@@ -72,6 +72,11 @@ void slp_generator_finished(PyThreadState *tstate, _PyInterpreterFrame *frame, b
  * RETURN_GENERATOR) into a new generator, coroutine or async generator.  NULL with an exception. */
 PyObject *slp_generator_from_frame(PyThreadState *tstate, _PyInterpreterFrame *frame);
 
+/* --- context_run() (Stackless/module/soft_module.c) --- */
+
+/* Make `before` (stolen; None: no context) the thread's context again. */
+void slp_context_restore(PyThreadState *tstate, PyObject *before);
+
 /* The iterator types whose next value FOR_ITER takes without a call. */
 typedef struct {
     PyObject_HEAD

@@ -25,6 +25,7 @@ typedef enum {
     TASKLET_WAITS_IN_RUN,
     TASKLET_OTHER_THREAD,
     TASKLET_PINNED,
+    TASKLET_RUNNABLE,
 } slp_refusal;
 
 /* Raise RuntimeError "method(): why"; NULL. */
@@ -64,9 +65,66 @@ slp_tasklet_usable(PyTaskletObject *t)
     return t->thread->tstate != NULL && slp_tasklet_alive(t);
 }
 
-/* --- introspection (Stackless/module/tasklet_attrs.c) --- */
+/* --- introspection (Stackless/module/introspection.c) --- */
 
 PyObject *slp_tasklet_repr(PyObject *t);
+PyObject *slp_tasklet_stack(PyObject *self, PyObject *noargs);
+PyObject *slp_module_tasklets(PyObject *module, PyObject *noargs);
+PyObject *slp_module_getuncollectables(PyObject *module, PyObject *noargs);
+extern const char slp_stack_doc[];
+extern const char slp_tasklets_doc[];
+extern const char slp_getuncollectables_doc[];
+
+/* Its innermost Python frame, or NULL. */
+_PyInterpreterFrame *slp_tasklet_python_frame(PyTaskletObject *t);
+
+/* The name (a new reference, None: it has none; NULL with an exception).  Names of exact tasklets stand in
+ * slp_interp.names, those of subclasses' instances in their dict. */
+PyObject *slp_tasklet_get_name(PyTaskletObject *t);
+int slp_tasklet_set_name(PyTaskletObject *t, PyObject *name);
+/* Forget the name of one with `flags.named`. */
+void slp_tasklet_drop_name(PyTaskletObject *t);
+
+/* `first`, and a line for each tasklet of the thread that is blocked on a channel.  NULL without an exception
+ * where that cannot be made. */
+PyObject *slp_deadlock_text(slp_thread *th, const char *first);
+
+/* --- pinned tasklets (Stackless/module/pinned_by.c) --- */
+
+/* The number of C functions that its frames are inside of. */
+int slp_nesting_level(PyTaskletObject *t);
+
+/* The innermost of them: a callable, or a str that says what C is doing.  None if there is none; NULL with
+ * MemoryError. */
+PyObject *slp_pinned_by(PyTaskletObject *t);
+
+/* --- settings (Stackless/module/tasklet_context.c, settings.c) --- */
+
+PyObject *slp_tasklet_set_context(PyObject *self, PyObject *context);
+PyObject *slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_unpicklable_state(PyObject *module, PyObject *tasklet);
+PyObject *slp_module_getthreads(PyObject *module, PyObject *noargs);
+PyObject *slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_enable_softswitch(PyObject *module, PyObject *flag);
+PyObject *slp_module_pickle_flags(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_pickle_flags_default(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_getdebug(PyObject *module, PyObject *noargs);
+extern const char slp_set_context_doc[];
+extern const char slp_bind_thread_doc[];
+extern const char slp_unpicklable_state_doc[];
+extern const char slp_getthreads_doc[];
+extern const char slp_get_thread_info_doc[];
+extern const char slp_enable_softswitch_doc[];
+extern const char slp_pickle_flags_doc[];
+extern const char slp_pickle_flags_default_doc[];
+extern const char slp_getdebug_doc[];
+
+/* Add the constants of pickle_flags().  -1 with an exception. */
+int slp_add_pickle_flags(PyObject *module);
+
+/* The trace or profile function: new reference or None. */
+PyObject *slp_tasklet_get_trace(PyTaskletObject *t, bool profile);
+int slp_tasklet_set_trace(PyTaskletObject *t, bool profile, PyObject *value);
 
 /* --- context variables --- */
 
@@ -80,5 +138,18 @@ slp_share_context(PyThreadState *tstate)
     }
     return Py_XNewRef(tstate->context);
 }
+
+/* --- methods that call Python (Stackless/module/soft_module.c) --- */
+
+PyObject *slp_tasklet_context_run(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *slp_channel_send_sequence(PyObject *self, PyObject *iterable);
+extern const char slp_context_run_doc[];
+extern const char slp_send_sequence_doc[];
+
+/* Make `before` (stolen; None: no context) the thread's context again. */
+void slp_context_restore(PyThreadState *tstate, PyObject *before);
+
+/* Register their soft twins, once per process; the types are ready.  -1 with an exception. */
+int slp_soft_module_init(void);
 
 #endif

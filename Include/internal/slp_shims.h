@@ -28,6 +28,12 @@
 #define SLP_TASKLET_ENDED  201   /* [result]: the tasklet's function has returned */
 #define SLP_TASKLET_FAILED 202   /* [exception]: the tasklet's function has raised */
 
+#define SLP_CONTEXT_DONE   248   /* [context, result]: make that context the thread's again */
+#define SLP_CONTEXT_FAILED 249   /* [context, exception]: the same */
+#define SLP_SEQUENCE_ITEM  250   /* [count, send, iterator, item]: prepare the call of send(item) */
+#define SLP_SEQUENCE_SENT  251   /* [count, send, iterator, result]: drop the result, count */
+#define SLP_SEQUENCE_DONE  252   /* [count, send]: return the count */
+
 /* Continues a class instantiation after `__init__`.  Stack: the instance. */
 extern PyCodeObject *slp_shim_init;
 
@@ -40,6 +46,10 @@ extern PyCodeObject *slp_shim_tasklet_kw;
  * (stolen) on its stack.  NULL with an exception, the values dropped. */
 _PyInterpreterFrame *slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code,
                                    int entry, PyObject *const *values, int count);
+
+/* A shim's code object, not yet known to anybody.  NULL with an exception. */
+PyCodeObject *slp_shim_make(const char *name, int stacksize, const uint8_t *code, int code_size,
+                            const uint8_t *handlers, int handlers_size);
 
 /* Build the shims' code objects, once per process.  -1 with an exception. */
 int slp_shims_init(void);

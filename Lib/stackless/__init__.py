@@ -20,25 +20,39 @@ a few hundred bytes.
     stackless.tasklet(consumer)(ch)
     stackless.run()
 
-The attributes `current`, `main` and `runcount` of this module are computed whenever they are read, for
-the thread that reads them: they are what getcurrent(), getmain() and getruncount() return.
+The attributes `current`, `main`, `runcount`, `threads`, `debug` and `uncollectables` of this module are
+computed whenever they are read, for the thread that reads them: they are what getcurrent(), getmain(),
+getruncount(), getthreads(), getdebug() and getuncollectables() return.
 """
 
+import importlib
 import sys
 from types import ModuleType
 
 from builtins import TaskletExit  # noqa: F401
 
 from _stackless import (
+    PICKLEFLAGS_PICKLE_CONTEXT,
+    PICKLEFLAGS_PRESERVE_AG_FINALIZER,
+    PICKLEFLAGS_PRESERVE_TRACING_STATE,
+    PICKLEFLAGS_RESET_AG_FINALIZER,
+    _tasklet_get_unpicklable_state,
     atomic,
     bomb,
     channel,
+    enable_softswitch,
     get_channel_callback,
     get_schedule_callback,
+    get_thread_info,
     getcurrent,
     getcurrentid,
+    getdebug,
     getmain,
     getruncount,
+    getthreads,
+    getuncollectables,
+    pickle_flags,
+    pickle_flags_default,
     run,
     schedule,
     schedule_remove,
@@ -47,18 +61,31 @@ from _stackless import (
     set_schedule_callback,
     switch_trap,
     tasklet,
+    tasklets,
 )
 
 __all__ = [
+    "PICKLEFLAGS_PICKLE_CONTEXT",
+    "PICKLEFLAGS_PRESERVE_AG_FINALIZER",
+    "PICKLEFLAGS_PRESERVE_TRACING_STATE",
+    "PICKLEFLAGS_RESET_AG_FINALIZER",
     "atomic",
     "bomb",
     "channel",
+    "enable_softswitch",
     "get_channel_callback",
     "get_schedule_callback",
+    "get_thread_info",
     "getcurrent",
     "getcurrentid",
+    "getdebug",
     "getmain",
     "getruncount",
+    "getthreads",
+    "getuncollectables",
+    "pickle_flags",
+    "pickle_flags_default",
+    "pickle_with_tracing_state",
     "run",
     "schedule",
     "schedule_remove",
@@ -68,6 +95,7 @@ __all__ = [
     "stackless",
     "switch_trap",
     "tasklet",
+    "tasklets",
 ]
 
 
@@ -88,6 +116,40 @@ class _StacklessModule(ModuleType):
     def runcount(self) -> int:
         """The number of runnable tasklets of this thread."""
         return getruncount()
+
+    @property
+    def threads(self) -> list[int]:
+        """The ids of all threads, the main thread first."""
+        return getthreads()
+
+    @property
+    def debug(self) -> bool:
+        """Is this a build with assertions?"""
+        return getdebug()
+
+    @property
+    def uncollectables(self) -> list[tasklet]:
+        """The tasklets that are suspended inside of C functions."""
+        return getuncollectables()
+
+    @property
+    def pickle_with_tracing_state(self) -> bool:
+        """Does pickling keep trace and profile functions?  Setting it counts for this thread and for new ones."""
+        return bool(pickle_flags() & PICKLEFLAGS_PRESERVE_TRACING_STATE)
+
+    @pickle_with_tracing_state.setter
+    def pickle_with_tracing_state(self, value: bool) -> None:
+        flag = PICKLEFLAGS_PRESERVE_TRACING_STATE if value else 0
+        pickle_flags(flag, PICKLEFLAGS_PRESERVE_TRACING_STATE)
+        pickle_flags_default(flag, PICKLEFLAGS_PRESERVE_TRACING_STATE)
+
+    def __reduce__(self):
+        """Pickle and copy the module by its name."""
+        return importlib.import_module, (self.__name__,)
+
+    def __reduce_ex__(self, protocol):
+        """The same for any protocol."""
+        return self.__reduce__()
 
 
 # So that `from stackless import *` brings the name of the module, too.

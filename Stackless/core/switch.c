@@ -192,6 +192,7 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
     else {
         here->stack_top = tstate->datastack_top;
         here->trash_nesting = tstate->trash_delete_nesting;
+        here->in_c = !soft;
         left->carrier = here;
         left->flags.pinned = 1;
     }

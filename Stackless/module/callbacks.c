@@ -43,7 +43,8 @@ slp_call_channel_callback(slp_thread *th, PyObject *channel, bool sending, bool 
     if (callback == NULL) {
         return;
     }
-    PyObject *args[] = {channel, Py_NewRef(th->current), PyLong_FromLong(sending), PyLong_FromLong(will_block)};
+    PyObject *args[] = {channel, Py_NewRef(th->current), PyLong_FromLong(sending),
+                        PyLong_FromLong(will_block)};
     call_guarded(th, callback, args, 4);   /* small ints cannot fail */
     Py_DECREF(args[1]);
     Py_DECREF(args[2]);

@@ -17,6 +17,7 @@
 
 #include "slp_bomb.h"
 #include "slp_callbacks.h"
+#include "slp_module.h"
 #include "slp_scheduler.h"
 
 /* The direction of an action, and the sign of the balance of those who wait to do it. */
@@ -520,6 +521,7 @@ static PyMethodDef channel_methods[] = {
      send_exception_doc},
     {"send_throw", _PyCFunction_CAST(channel_send_throw), METH_FASTCALL | SLP_METH_STACKLESS,
      send_throw_doc},
+    {"send_sequence", slp_channel_send_sequence, METH_O, slp_send_sequence_doc},
     /* A slot wrapper would be called without an offer. */
     {"__next__", channel_next, METH_NOARGS | METH_COEXIST | SLP_METH_STACKLESS, next_doc},
     {"close", channel_close, METH_NOARGS, close_doc},

@@ -111,6 +111,17 @@ static PyMethodDef module_methods[] = {
     {"get_channel_callback", slp_get_channel_callback, METH_NOARGS, slp_get_channel_callback_doc},
     {"set_error_handler", _PyCFunction_CAST(slp_set_error_handler), METH_FASTCALL, slp_set_error_handler_doc},
     {"switch_trap", _PyCFunction_CAST(slp_switch_trap), METH_FASTCALL, slp_switch_trap_doc},
+    {"tasklets", slp_module_tasklets, METH_NOARGS, slp_tasklets_doc},
+    {"getuncollectables", slp_module_getuncollectables, METH_NOARGS, slp_getuncollectables_doc},
+    {"getthreads", slp_module_getthreads, METH_NOARGS, slp_getthreads_doc},
+    {"get_thread_info", _PyCFunction_CAST(slp_module_get_thread_info), METH_FASTCALL,
+     slp_get_thread_info_doc},
+    {"getdebug", slp_module_getdebug, METH_NOARGS, slp_getdebug_doc},
+    {"enable_softswitch", slp_module_enable_softswitch, METH_O, slp_enable_softswitch_doc},
+    {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags), METH_FASTCALL, slp_pickle_flags_doc},
+    {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default), METH_FASTCALL,
+     slp_pickle_flags_default_doc},
+    {"_tasklet_get_unpicklable_state", slp_module_unpicklable_state, METH_O, slp_unpicklable_state_doc},
     {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},
     {NULL},
 };
@@ -122,6 +133,8 @@ module_exec(PyObject *module)
         return -1;
     if (PyModule_AddType(module, &PyTasklet_Type) < 0 || PyModule_AddType(module, &PyChannel_Type) < 0
         || PyModule_AddType(module, &slp_bomb_type) < 0 || PyModule_AddType(module, &slp_atomic_type) < 0)
+        return -1;
+    if (slp_soft_module_init() < 0 || slp_add_pickle_flags(module) < 0)
         return -1;
     return 0;
 }

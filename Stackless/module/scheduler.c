@@ -19,20 +19,21 @@
 #include "slp_bomb.h"
 #include "slp_callbacks.h"
 #include "slp_channel.h"
+#include "slp_module.h"
 
 /* What a main tasklet gets that waits for a partner when everybody else has gone: receiving, sending. */
 static PyObject *main_blocked_bombs[2];
+static const char *const main_blocked_texts[2] = {
+    "the main tasklet is receiving without a sender available.",
+    "the main tasklet is sending without a receiver available.",
+};
 
 int
 slp_scheduler_init(void)
 {
-    static const char *const texts[2] = {
-        "the main tasklet is receiving without a sender available.",
-        "the main tasklet is sending without a receiver available.",
-    };
     for (int i = 0; i < 2; i++) {
         if (main_blocked_bombs[i] == NULL)
-            main_blocked_bombs[i] = slp_bomb_forever(PyExc_RuntimeError, texts[i]);
+            main_blocked_bombs[i] = slp_bomb_forever(PyExc_RuntimeError, main_blocked_texts[i]);
         if (main_blocked_bombs[i] == NULL)
             return -1;
     }
@@ -119,13 +120,26 @@ waker(slp_thread *th)
     return th->runners != NULL ? th->runners : th->main;
 }
 
+/* Raise the RuntimeError for a tasklet that cannot be blocked, since nobody else could run. */
+SLP_COLD static void
+raise_deadlock(slp_thread *th)
+{
+    const char *first = "Deadlock: the last runnable tasklet cannot be blocked.";
+    PyObject *text = slp_deadlock_text(th, first);
+    if (text != NULL)
+        PyErr_SetObject(PyExc_RuntimeError, text);
+    else
+        PyErr_SetString(PyExc_RuntimeError, first);
+    Py_XDECREF(text);
+}
+
 PyTaskletObject *
 slp_scheduler_waker_for(slp_thread *th, bool soft)
 {
     PyTaskletObject *current = th->current;
     PyTaskletObject *next = waker(th);
     if (slp_in_chain(next)) {
-        PyErr_SetString(PyExc_RuntimeError, "Deadlock: the last runnable tasklet cannot be blocked.");
+        raise_deadlock(th);
         return NULL;
     }
     if (slp_check_switch(th, soft) < 0)
@@ -135,6 +149,21 @@ slp_scheduler_waker_for(slp_thread *th, bool soft)
 }
 
 /* --- the end of a tasklet --- */
+
+/* A bomb for a main tasklet that waits for ever; says who else does, where there is memory for that. */
+SLP_COLD static PyObject *
+main_blocked_bomb(slp_thread *th, bool sending)
+{
+    PyObject *bomb = NULL;
+    PyObject *text = slp_deadlock_text(th, main_blocked_texts[sending]);
+    PyObject *args = text != NULL ? PyTuple_Pack(1, text) : NULL;
+    if (args != NULL)
+        bomb = slp_bomb_from_class(PyExc_RuntimeError, args);
+    Py_XDECREF(args);
+    Py_XDECREF(text);
+    PyErr_Clear();
+    return bomb != NULL ? bomb : Py_NewRef(main_blocked_bombs[sending]);
+}
 
 /* Make the waker runnable and hand it `bomb` (stolen; NULL: none, unless it must hear of a
  * deadlock).  Returns it, borrowed. */
@@ -146,15 +175,24 @@ hand_over(slp_thread *th, PyObject *bomb)
     PyChannelObject *channel = NULL;
 
     /* Dropping the tempval of main can wait until main is in the ring, where nobody can take it
-     * out any more; that of another tasklet cannot. */
-    do {
+     * out any more; that of another tasklet cannot.  Nor can making a bomb, during which the collector may
+     * run. */
+    PyObject *deadlock = NULL;
+    for (;;) {
         w = waker(th);
-    } while (w != th->main && slp_settle(w));
+        if (w != th->main && slp_settle(w))
+            continue;
+        if (w->flags.blocked && bomb == NULL && deadlock == NULL) {
+            deadlock = main_blocked_bomb(th, w->flags.blocked > 0);
+            continue;
+        }
+        break;
+    }
 
     if (w->flags.blocked) {
         assert(w == th->main);
         if (bomb == NULL)
-            bomb = Py_NewRef(main_blocked_bombs[w->flags.blocked > 0]);
+            bomb = Py_NewRef(deadlock);
         slp_channel_unlink(w, &channel);
         slp_ring_append(th, w);
     }
@@ -165,6 +203,7 @@ hand_over(slp_thread *th, PyObject *bomb)
         displaced = w->tempval;
         w->tempval = bomb;
     }
+    Py_XDECREF(deadlock);
     Py_XDECREF(displaced);
     Py_XDECREF(channel);
     return w;

@@ -171,6 +171,8 @@ tasklet_dealloc(PyObject *self)
     if (SLP_UNLIKELY(t->flags.pinned) && !finish_pinned(t))
         return;
     PyObject_GC_UnTrack(t);
+    if (SLP_UNLIKELY(t->flags.named))
+        slp_tasklet_drop_name(t);
     if (t->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     if (t->frame != NULL || t->tempval != Py_None || t->exc_state.exc_value != NULL || t->trace != NULL) {
@@ -587,6 +589,11 @@ static PyMethodDef tasklet_methods[] = {
      slp_kill_doc},
     {"raise_exception", _PyCFunction_CAST(slp_tasklet_raise_exception), METH_FASTCALL | SLP_METH_STACKLESS,
      slp_raise_exception_doc},
+    {"context_run", _PyCFunction_CAST(slp_tasklet_context_run), METH_FASTCALL | METH_KEYWORDS,
+     slp_context_run_doc},
+    {"set_context", slp_tasklet_set_context, METH_O, slp_set_context_doc},
+    {"bind_thread", _PyCFunction_CAST(slp_tasklet_bind_thread), METH_FASTCALL, slp_bind_thread_doc},
+    {"stack", slp_tasklet_stack, METH_NOARGS, slp_stack_doc},
     {"set_atomic", slp_tasklet_set_atomic, METH_O, slp_set_atomic_doc},
     {"set_ignore_nesting", slp_tasklet_set_ignore_nesting, METH_O, slp_set_ignore_nesting_doc},
     {NULL},

@@ -1,6 +1,8 @@
 /* The attributes of tasklets, and why a tasklet refuses what it is asked for. */
 #include "slp_module.h"
 
+#include "internal/pycore_namespace.h"
+
 static const char *const refusal_texts[] = {
     [TASKLET_NO_THREAD] = "tasklet has no thread",
     [TASKLET_DEAD] = "tasklet is not alive",
@@ -13,6 +15,7 @@ static const char *const refusal_texts[] = {
     [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
     [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",
     [TASKLET_PINNED] = "tasklet is inside C functions",
+    [TASKLET_RUNNABLE] = "can't (re)bind a runnable tasklet",
 };
 
 PyObject *
@@ -61,13 +64,13 @@ get_blocked(PyObject *self, void *closure)
 static PyObject *
 get_restorable(PyObject *self, void *closure)
 {
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(slp_nesting_level(SLP_TASKLET(self)) == 0);
 }
 
 static PyObject *
 get_nesting_level(PyObject *self, void *closure)
 {
-    return PyLong_FromLong(0);
+    return PyLong_FromLong(slp_nesting_level(SLP_TASKLET(self)));
 }
 
 static PyObject *
@@ -103,12 +106,7 @@ get_channel(PyObject *self, void *closure)
 static PyObject *
 get_frame(PyObject *self, void *closure)
 {
-    PyTaskletObject *t = SLP_TASKLET(self);
-    if (t->thread->tstate == NULL)
-        Py_RETURN_NONE;
-    _PyInterpreterFrame *frame = is_current(t) ? t->thread->tstate->cframe->current_frame : t->frame;
-    while (frame != NULL && _PyFrame_IsIncomplete(frame))
-        frame = frame->previous;
+    _PyInterpreterFrame *frame = slp_tasklet_python_frame(SLP_TASKLET(self));
     if (frame == NULL)
         Py_RETURN_NONE;
     return Py_XNewRef(_PyFrame_GetFrameObject(frame));
@@ -253,33 +251,52 @@ slp_tasklet_set_ignore_nesting(PyObject *self, PyObject *flag)
     return PyBool_FromLong(old);
 }
 
-/* --- state --- */
+/* --- what else it shows --- */
 
-/* One word for the state, as in the diagram of slp_tasklet.h. */
-static const char *
-state_name(PyTaskletObject *t)
+static PyObject *
+get_name(PyObject *self, void *closure)
 {
-    if (t->thread->tstate == NULL)
-        return "without thread";
-    if (is_current(t))
-        return "current";
-    if (t->flags.blocked)
-        return t->flags.blocked > 0 ? "sending" : "receiving";
-    if (slp_in_chain(t))
-        return "scheduled";
-    if (t->flags.waits_in_run)
-        return "waiting in run()";
-    if (t->frame != NULL)
-        return "paused";
-    return PyCallable_Check(t->tempval) ? "bound" : "not alive";
+    return slp_tasklet_get_name(SLP_TASKLET(self));
 }
 
-PyObject *
-slp_tasklet_repr(PyObject *self)
+static int
+set_name(PyObject *self, PyObject *value, void *closure)
+{
+    return slp_tasklet_set_name(SLP_TASKLET(self), value);
+}
+
+static PyObject *
+get_pinned(PyObject *self, void *closure)
+{
+    return slp_pinned_by(SLP_TASKLET(self));
+}
+
+/* What historic Stackless shows as the C stack that it has saved. */
+static PyObject *
+get_cstate(PyObject *self, void *closure)
 {
     PyTaskletObject *t = SLP_TASKLET(self);
-    return PyUnicode_FromFormat("<%s object at %p%s %s>", Py_TYPE(self)->tp_name, self,
-                                t->flags.is_main ? " main" : "", state_name(t));
+    if (!t->flags.pinned || t->flags.is_main) {
+        Py_RETURN_NONE;
+    }
+    PyObject *kwargs = Py_BuildValue("{s:O,s:n,s:i}", "task", self, "size",
+                                     (Py_ssize_t)(t->carrier->high - (char *)t->carrier->sp), "nesting_level",
+                                     slp_nesting_level(t));
+    PyObject *result = kwargs != NULL ? _PyNamespace_New(kwargs) : NULL;
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+static PyObject *
+get_trace(PyObject *self, void *profile)
+{
+    return slp_tasklet_get_trace(SLP_TASKLET(self), profile != NULL);
+}
+
+static int
+set_trace(PyObject *self, PyObject *value, void *profile)
+{
+    return slp_tasklet_set_trace(SLP_TASKLET(self), profile != NULL, value);
 }
 
 PyGetSetDef slp_tasklet_getset[] = {
@@ -287,8 +304,17 @@ PyGetSetDef slp_tasklet_getset[] = {
     {"paused", get_paused, NULL, "alive, but neither in the run queue nor blocked on a channel"},
     {"scheduled", get_scheduled, NULL, "in the run queue, or in the queue of a channel"},
     {"blocked", get_blocked, NULL, "waits on a channel"},
-    {"restorable", get_restorable, NULL, "no C function would be lost if it were pickled"},
+    {"restorable", get_restorable, NULL, "it is not inside of C functions, which pickling would lose"},
     {"nesting_level", get_nesting_level, NULL, "number of C functions that it is inside of"},
+    {"pinned", get_pinned, NULL,
+     "the innermost C function that it is inside of, or a str that says what C is doing; None if it is not"},
+    {"cstate", get_cstate, NULL,
+     "of one suspended inside of C functions: a namespace with the `size` of its C stack; else None"},
+    {"name", get_name, set_name, "a str for people to read, or None"},
+    {"trace_function", get_trace, set_trace,
+     "the function that sys.settrace() has set in the tasklet, or None", NULL},
+    {"profile_function", get_trace, set_trace,
+     "the function that sys.setprofile() has set in the tasklet, or None", (void *)1},
     {"is_main", get_is_main, NULL, "the main tasklet of its thread"},
     {"is_current", get_is_current, NULL, "the current tasklet of its thread"},
     {"next", get_next, NULL, "the next one in the run queue (a ring) or in a channel's queue, or None"},

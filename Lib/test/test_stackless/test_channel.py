@@ -490,7 +490,7 @@ class TestClosing(ChannelCase):
 
 
 class TestDeadlock(ChannelCase):
-    TEXT = r"^Deadlock: the last runnable tasklet cannot be blocked\.$"
+    TEXT = r"^Deadlock: the last runnable tasklet cannot be blocked\.(\n  |$)"
 
     def test_main_alone(self):
         for action in (self.ch.receive, lambda: self.ch.send(1)):
