@@ -166,7 +166,7 @@ soft_send_sequence(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *
         return NULL;
     }
     PyObject *values[] = {zero, send, iterator};
-    *top = slp_shim_push(tstate, below, shim_sequence, 0, values, Py_ARRAY_LENGTH(values));
+    *top = slp_shim_push(tstate, below, shim_sequence, 1, values, Py_ARRAY_LENGTH(values));
     return *top != NULL ? SLP_ENTER : NULL;
 }
 
@@ -184,6 +184,7 @@ slp_soft_module_init(void)
      * handler, twice the depth. */
     static const uint8_t context_handlers[] = {0x80, 1, 2, 2};
     static const uint8_t sequence_code[] = {
+        NOP, 0,                        /* no loop begins at the first instruction */
         FOR_ITER, 10,
         SLP_SEQUENCE_ITEM, 0,
         PRECALL, 1, CACHE, 0,
