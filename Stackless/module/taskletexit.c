@@ -21,6 +21,7 @@ PyTypeObject slp_TaskletExit = {
 
 int slp_builtins_add_exceptions(PyObject *builtins);
 int slp_toplevel_exception_matches(PyObject *exc);
+PyObject *slp_pickle_import_module(const char *name);
 
 /* Takes the place of _PyBuiltins_AddExceptions() where an interpreter is made. */
 int
@@ -39,4 +40,32 @@ slp_toplevel_exception_matches(PyObject *exc)
 {
     return PyErr_ExceptionMatches(exc)
            && !(exc == PyExc_SystemExit && PyErr_ExceptionMatches(SLP_TASKLET_EXIT));
+}
+
+/* In protocols below 3 builtin exceptions have the name that they had in Python 2: enter TaskletExit into
+ * the tables of _compat_pickle, one of which maps each way.  -1 with an exception. */
+static int
+add_compatible_name(PyObject *compat, const char *table, const char *from, const char *to)
+{
+    PyObject *mapping = PyObject_GetAttrString(compat, table);
+    PyObject *key = Py_BuildValue("(ss)", from, "TaskletExit");
+    PyObject *value = Py_BuildValue("(ss)", to, "TaskletExit");
+    int status = mapping != NULL && key != NULL && value != NULL ? PyObject_SetItem(mapping, key, value) : -1;
+    Py_XDECREF(mapping);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return status;
+}
+
+/* Takes the place of PyImport_ImportModule() in the C pickler. */
+PyObject *
+slp_pickle_import_module(const char *name)
+{
+    PyObject *module = PyImport_ImportModule(name);
+    if (module != NULL && strcmp(name, "_compat_pickle") == 0
+        && (add_compatible_name(module, "NAME_MAPPING", "exceptions", "builtins") < 0
+            || add_compatible_name(module, "REVERSE_NAME_MAPPING", "builtins", "exceptions") < 0)) {
+        Py_CLEAR(module);
+    }
+    return module;
 }
