@@ -81,6 +81,8 @@ typedef struct PyTaskletObject {
         unsigned int ignore_nesting : 1; /* the watchdog interrupts it inside of C functions, too */
         unsigned int pending_irq : 1;  /* the watchdog wanted to, but could not yet */
         unsigned int named : 1;        /* its name stands in slp_interp.names */
+        unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
+        unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
     } flags;
 } PyTaskletObject;
 
@@ -105,6 +107,9 @@ slp_tasklet_thread(const PyTaskletObject *t)
  * reference; the result is another).  The caller makes it `main` and `current`.  NULL with
  * MemoryError. */
 PyTaskletObject *slp_tasklet_new_main(slp_thread *th);
+
+/* A new, unbound tasklet of the thread, of exactly this type.  NULL with MemoryError. */
+PyTaskletObject *slp_tasklet_new_plain(slp_thread *th);
 
 /* Free what `t->trace` points to; it becomes NULL. */
 void slp_tasklet_drop_trace(PyTaskletObject *t);

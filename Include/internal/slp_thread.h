@@ -51,6 +51,9 @@ typedef struct slp_thread {
     slp_carrier native;                /* the thread's own stack */
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
     slp_interp *interp;                /* held, that of the thread state */
+    PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
+    bool asleep;                       /* it sleeps, and nobody has woken it yet */
+    bool has_carriers;                 /* a tasklet of it may be pinned */
     int watch;                         /* SLP_WATCH_ bits */
     int switch_trap;                   /* not 0: switches are refused */
     int pickle_flags;

@@ -27,6 +27,9 @@ void
 slp_thread_free(slp_thread *th)
 {
     assert(th->tstate == NULL && th->main == NULL && th->current == NULL);
+    if (th->bell != NULL) {
+        PyThread_free_lock(th->bell);
+    }
     PyObject_Free(th->spare_heap);
     slp_interp_release(th->interp);
     PyMem_RawFree(th);

@@ -17,6 +17,7 @@
 
 #include "slp_bomb.h"
 #include "slp_callbacks.h"
+#include "slp_idle.h"
 #include "slp_module.h"
 #include "slp_scheduler.h"
 
@@ -151,6 +152,8 @@ transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction di
         slp_ring_insert(th, actor->next, partner);
     else
         slp_ring_append(partner->thread, partner);
+    if (SLP_UNLIKELY(partner->thread->asleep))
+        slp_idle_wake(partner->thread);
 
     if (to_partner || to_next) {
         slp_set_tempval(actor, result);

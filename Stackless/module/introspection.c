@@ -173,7 +173,7 @@ slp_tasklet_repr(PyObject *self)
 static bool
 is_any(PyTaskletObject *t, slp_thread *th)
 {
-    return slp_tasklet_usable(t);
+    return slp_tasklet_usable(t) && !t->flags.idle;
 }
 
 static bool

@@ -19,6 +19,7 @@
 #include "slp_bomb.h"
 #include "slp_callbacks.h"
 #include "slp_channel.h"
+#include "slp_idle.h"
 #include "slp_module.h"
 
 /* What a main tasklet gets that waits for a partner when everybody else has gone: receiving, sending. */
@@ -26,6 +27,11 @@ static PyObject *main_blocked_bombs[2];
 static const char *const main_blocked_texts[2] = {
     "the main tasklet is receiving without a sender available.",
     "the main tasklet is sending without a receiver available.",
+};
+/* The same where the other threads sleep as well. */
+static const char *const all_blocked_texts[2] = {
+    "Deadlock: all threads wait; the main tasklet is receiving without a sender available.",
+    "Deadlock: all threads wait; the main tasklet is sending without a receiver available.",
 };
 
 int
@@ -111,6 +117,7 @@ slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where)
     else {
         slp_ring_insert(th, where, (PyTaskletObject *)Py_NewRef(t));
     }
+    slp_idle_notify(th);
 }
 
 /* The waker: who takes over when nobody else can run, and gets uncaught exceptions. */
@@ -120,11 +127,21 @@ waker(slp_thread *th)
     return th->runners != NULL ? th->runners : th->main;
 }
 
+/* Must the waker stay where it is as long as anybody else could run?  It is blocked on a channel, or is the
+ * current tasklet; or it has called run(threadblock=True). */
+static inline bool
+waker_stays(PyTaskletObject *w)
+{
+    return slp_in_chain(w) || w->flags.threadblock;
+}
+
 /* Raise the RuntimeError for a tasklet that cannot be blocked, since nobody else could run. */
 SLP_COLD static void
 raise_deadlock(slp_thread *th)
 {
-    const char *first = "Deadlock: the last runnable tasklet cannot be blocked.";
+    const char *first = slp_idle_has_others(th)
+                            ? "Deadlock: the last runnable tasklet of all threads cannot be blocked."
+                            : "Deadlock: the last runnable tasklet cannot be blocked.";
     PyObject *text = slp_deadlock_text(th, first);
     if (text != NULL)
         PyErr_SetObject(PyExc_RuntimeError, text);
@@ -138,9 +155,12 @@ slp_scheduler_waker_for(slp_thread *th, bool soft)
 {
     PyTaskletObject *current = th->current;
     PyTaskletObject *next = waker(th);
-    if (slp_in_chain(next)) {
-        raise_deadlock(th);
-        return NULL;
+    if (waker_stays(next)) {
+        if (!slp_idle_others_can_run(th)) {
+            raise_deadlock(th);
+            return NULL;
+        }
+        return slp_check_switch(th, soft) < 0 ? NULL : slp_idle_start(th);
     }
     if (slp_check_switch(th, soft) < 0)
         return NULL;
@@ -155,7 +175,8 @@ SLP_COLD static PyObject *
 main_blocked_bomb(slp_thread *th, bool sending)
 {
     PyObject *bomb = NULL;
-    PyObject *text = slp_deadlock_text(th, main_blocked_texts[sending]);
+    PyObject *text = slp_deadlock_text(th, (slp_idle_has_others(th) ? all_blocked_texts
+                                                                : main_blocked_texts)[sending]);
     PyObject *args = text != NULL ? PyTuple_Pack(1, text) : NULL;
     if (args != NULL)
         bomb = slp_bomb_from_class(PyExc_RuntimeError, args);
@@ -233,6 +254,19 @@ bomb_of_ended(slp_thread *th)
     return slp_bomb_from_error(th->tstate);
 }
 
+/* The last tasklet of the ring has ended.  If the waker has to stay where it is and other threads could help,
+ * the thread goes to sleep: the idle tasklet, else NULL. */
+SLP_COLD static PyTaskletObject *
+sleep_instead(slp_thread *th, PyTaskletObject *ended)
+{
+    if (ended->flags.idle || !waker_stays(waker(th)) || !slp_idle_others_can_run(th))
+        return NULL;
+    PyTaskletObject *idle = slp_idle_start(th);
+    if (idle == NULL)
+        PyErr_Clear();
+    return idle;
+}
+
 PyTaskletObject *
 slp_scheduler_ended(slp_thread *th, bool failed)
 {
@@ -243,8 +277,10 @@ slp_scheduler_ended(slp_thread *th, bool failed)
     PyObject *bomb = failed ? bomb_of_ended(th) : NULL;
     slp_settle(ended);
     next = ended->next;
-    if (SLP_UNLIKELY(bomb != NULL || next == ended))
-        next = hand_over(th, bomb);
+    if (SLP_UNLIKELY(bomb != NULL || next == ended)) {
+        PyTaskletObject *idle = bomb == NULL ? sleep_instead(th, ended) : NULL;
+        next = idle != NULL ? idle : hand_over(th, bomb);
+    }
     slp_ring_unlink(th, ended);
     /* thread->current still holds it. */
     assert(Py_REFCNT(ended) > 1);

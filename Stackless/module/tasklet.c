@@ -5,6 +5,7 @@
 #include "slp_tasklet.h"
 
 #include "slp_channel.h"
+#include "slp_idle.h"
 #include "slp_module.h"
 
 #include "internal/pycore_gc.h"
@@ -32,6 +33,15 @@ new_exact(slp_thread *th)
         memset((char *)t + sizeof(PyObject), 0, sizeof(PyTaskletObject) - sizeof(PyObject));
         init_fields(t, th);
     }
+    return t;
+}
+
+PyTaskletObject *
+slp_tasklet_new_plain(slp_thread *th)
+{
+    PyTaskletObject *t = new_exact(th);
+    if (t != NULL)
+        _PyObject_GC_TRACK(t);
     return t;
 }
 
@@ -437,6 +447,7 @@ tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
     if (prepare(t, callable, args, kwargs) < 0)
         return NULL;
     slp_ring_append(th, (PyTaskletObject *)Py_NewRef(t));
+    slp_idle_notify(th);
     /* The frame stack holds the callable. */
     slp_settle(t);
     return Py_NewRef(self);
@@ -504,6 +515,7 @@ slp_tasklet_make_next(PyTaskletObject *t)
     if (slp_in_chain(t)) {
         slp_ring_unlink(th, t);
         slp_ring_insert(th, head->next, t);
+        slp_idle_notify(th);
     }
     else {
         slp_scheduler_wake(t, head->next);

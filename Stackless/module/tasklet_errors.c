@@ -11,6 +11,7 @@
  */
 #include "slp_bomb.h"
 #include "slp_channel.h"
+#include "slp_idle.h"
 #include "slp_module.h"
 
 /* Deliver `bomb` (stolen) when `t`, which is not current, runs next: it becomes runnable. */
@@ -25,6 +26,7 @@ arm(PyTaskletObject *t, PyObject *bomb)
     if (t->flags.blocked) {
         slp_channel_unlink(t, &channel);
         slp_ring_insert(th, head, t);
+        slp_idle_notify(th);
     }
     else if (!slp_in_chain(t)) {
         slp_scheduler_wake(t, head);

@@ -1,0 +1,152 @@
+/* Sleeping while a thread has no runnable tasklet (slp_idle.h).
+ *
+ * Threads that end notify the sleepers, if they ever used a tasklet.  Those that did not cannot; while there are
+ * any, a sleeper looks again at growing intervals.
+ *
+ * Rejected: to sleep in the function that blocks.  Its tasklet has left the ring by then, so that the ring would
+ * have no head while other threads add to it, and signal handlers would run as nobody.
+ */
+#include "slp_idle.h"
+
+#include "slp_scheduler.h"
+
+/* How long a sleeper waits before it looks again, in microseconds: at first, at most. */
+#define FIRST_LOOK  20000
+#define LAST_LOOK 1000000
+
+/* --- who else is there --- */
+
+bool
+slp_idle_others_can_run(slp_thread *th)
+{
+    PyThreadState *p = PyInterpreterState_ThreadHead(th->tstate->interp);
+    for (; p != NULL; p = PyThreadState_Next(p)) {
+        slp_thread *other = slp_thread_peek(p);
+        if (p != th->tstate && (other == NULL || !other->asleep)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+slp_idle_has_others(slp_thread *th)
+{
+    PyThreadState *p = PyInterpreterState_ThreadHead(th->tstate->interp);
+    return p != th->tstate || PyThreadState_Next(p) != NULL;
+}
+
+/* Is there a thread whose end would not be noticed? */
+static bool
+has_unknown_threads(slp_thread *th)
+{
+    PyThreadState *p = PyInterpreterState_ThreadHead(th->tstate->interp);
+    for (; p != NULL; p = PyThreadState_Next(p)) {
+        if (slp_thread_peek(p) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+slp_idle_look_again(PyInterpreterState *interp)
+{
+    PyThreadState *p = PyInterpreterState_ThreadHead(interp);
+    for (; p != NULL; p = PyThreadState_Next(p)) {
+        slp_thread *th = slp_thread_peek(p);
+        if (th != NULL) {
+            slp_idle_notify(th);
+        }
+    }
+}
+
+/* --- the sleep --- */
+
+void
+slp_idle_wake(slp_thread *th)
+{
+    assert(th->asleep);
+    th->asleep = false;
+    PyThread_release_lock(th->bell);
+}
+
+/* The lock that sleepers wait for, locked.  -1 with MemoryError. */
+static int
+make_bell(slp_thread *th)
+{
+    if (th->bell == NULL) {
+        th->bell = PyThread_allocate_lock();
+        if (th->bell == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        PyThread_acquire_lock(th->bell, WAIT_LOCK);
+    }
+    return 0;
+}
+
+/* Sleep until woken, for so many microseconds at most (-1: for ever).  -1 with what a signal handler raised. */
+static int
+sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
+{
+    PyLockStatus status;
+    th->asleep = true;
+    Py_BEGIN_ALLOW_THREADS
+    status = PyThread_acquire_lock_timed(th->bell, microseconds, 1);
+    Py_END_ALLOW_THREADS
+    if (status != PY_LOCK_ACQUIRED && !th->asleep) {
+        /* Woken at the same time: the lock is free, or about to be. */
+        PyThread_acquire_lock(th->bell, WAIT_LOCK);
+    }
+    th->asleep = false;
+    return Py_MakePendingCalls();
+}
+
+/* The function of an idle tasklet. */
+static PyObject *
+idle(PyObject *self, PyObject *noargs)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL || make_bell(th) < 0) {
+        return NULL;
+    }
+    PyTaskletObject *me = th->current;
+    PY_TIMEOUT_T look = FIRST_LOOK;
+    while (me->next == me && slp_idle_others_can_run(th)) {
+        if (sleep_for(th, has_unknown_threads(th) ? look : -1) < 0) {
+            return NULL;
+        }
+        look = Py_MIN(2 * look, LAST_LOOK);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef idle_method = {"idle", idle, METH_NOARGS, NULL};
+
+PyTaskletObject *
+slp_idle_start(slp_thread *th)
+{
+    /* The collector would run any code. */
+    int collecting = PyGC_Disable();
+    PyTaskletObject *t = slp_tasklet_new_plain(th);
+    PyObject *function = PyCFunction_New(&idle_method, NULL);
+    PyObject *noargs = PyTuple_New(0);
+    int error = -1;
+    if (t != NULL && function != NULL && noargs != NULL) {
+        t->flags.idle = 1;
+        error = slp_tasklet_make_stack(t, function, noargs, NULL);
+    }
+    Py_XDECREF(function);
+    Py_XDECREF(noargs);
+    if (collecting) {
+        PyGC_Enable();
+    }
+    if (error < 0) {
+        Py_XDECREF(t);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    slp_ring_insert(th, th->current, t);
+    return t;
+}
