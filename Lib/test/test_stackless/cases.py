@@ -1,6 +1,16 @@
 """What test cases that make tasklets have in common."""
 
+import os
+import unittest
+
 from stackless import getcurrent, getruncount
+
+# The torture switches that are compiled in.
+TORTURE = set(os.environ.get("SLP_TORTURE", "").split(","))
+
+# For tests of what only tasklets without C frames can do: be freed silently, or be bound anew while paused.
+needs_soft_switches = unittest.skipIf(TORTURE & {"hard", "refuse-soft"},
+                                      "in this build every tasklet is suspended with its C frames")
 
 
 class LeavesNoTasklets:

@@ -8,7 +8,7 @@ import weakref
 
 from stackless import channel, getcurrent, getruncount, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class Thing:
@@ -36,6 +36,7 @@ class GarbageCase(LeavesNoTasklets, unittest.TestCase):
             self.assertIsNotNone(ref())
 
 
+@needs_soft_switches
 class TestReferenceCounts(GarbageCase):
     """Without a cycle nothing needs the collector."""
 
@@ -286,6 +287,7 @@ class TestReferenceCounts(GarbageCase):
         self.assertEqual((sys.getrefcount(thing), sys.getrefcount(None) // 10_000), before)
 
 
+@needs_soft_switches
 class TestCycles(GarbageCase):
     def test_a_channel_and_one_who_waits(self):
         """Nobody else knows the channel: both are garbage."""

@@ -1,7 +1,6 @@
 """Very many tasklets, very deep tasklets."""
 
 import gc
-import os
 import sys
 import threading
 import traceback
@@ -9,8 +8,10 @@ import unittest
 
 from stackless import channel, getcurrent, getruncount, run, schedule, tasklet
 
+from .cases import TORTURE, needs_soft_switches
+
 # With a collection at every switch, the time grows with the square of it.
-MANY = 1_000 if "gc-at-switch" in os.environ.get("SLP_TORTURE", "") else 100_000
+MANY = 1_000 if "gc-at-switch" in TORTURE else 100_000
 DEEP = 1_000_000
 
 
@@ -67,6 +68,7 @@ class TestManyTasklets(ManyCase):
         self.assertEqual(source.receive(), MANY)
         run()
 
+    @needs_soft_switches
     def test_are_collected(self):
         def function():
             channel().receive()

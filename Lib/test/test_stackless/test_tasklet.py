@@ -7,7 +7,7 @@ import weakref
 import stackless
 from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 def nothing():
@@ -297,6 +297,7 @@ class TestBind(TaskletCase):
         with self.assertRaisesRegex(RuntimeError, "not bound to a function"):
             t.bind(None, ())
 
+    @needs_soft_switches
     def test_unbinding_a_paused_one_skips_its_finally(self):
         log = []
 
@@ -313,6 +314,7 @@ class TestBind(TaskletCase):
         gc.collect()
         self.assertEqual(log, [])
 
+    @needs_soft_switches
     def test_binding_a_paused_one_anew(self):
         log = []
 
