@@ -353,12 +353,18 @@ INSTRUCTION(PRECALL_BUILTIN_FAST_WITH_KEYWORDS)
 {
     CALL_SHAPE(total, callable);
     GUARD(PyCFunction_CheckExact(callable));
-    GUARD(PyCFunction_GET_FLAGS(callable) == (METH_FASTCALL | METH_KEYWORDS));
+    int flags = PyCFunction_GET_FLAGS(callable);
+    GUARD((flags & ~SLP_METH_STACKLESS) == (METH_FASTCALL | METH_KEYWORDS));
     _PyCFunctionFastWithKeywords function =
         (_PyCFunctionFastWithKeywords)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    PyObject *result = function(PyCFunction_GET_SELF(callable), sp - total, nargs, kwnames);
+    PyObject *names = kwnames;
     kwnames = NULL;
+    if (SLP_UNLIKELY(flags & SLP_METH_STACKLESS)) {
+        CALL_OFFERED(result, function(PyCFunction_GET_SELF(callable), sp - total, nargs, names));
+        FINISH_CALL(result, PAST_PRECALL_AND_CALL);
+    }
+    PyObject *result = function(PyCFunction_GET_SELF(callable), sp - total, nargs, names);
     FINISH_CALL(result, PAST_PRECALL_AND_CALL);
 }
 

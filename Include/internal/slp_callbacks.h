@@ -23,7 +23,7 @@ PyObject *slp_get_schedule_callback(PyObject *module, PyObject *noargs);
 PyObject *slp_set_channel_callback(PyObject *module, PyObject *callable);
 PyObject *slp_get_channel_callback(PyObject *module, PyObject *noargs);
 PyObject *slp_set_error_handler(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-PyObject *slp_switch_trap(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_switch_trap(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 
 extern const char slp_set_schedule_callback_doc[];
 extern const char slp_get_schedule_callback_doc[];

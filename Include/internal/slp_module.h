@@ -28,6 +28,11 @@ typedef enum {
     TASKLET_RUNNABLE,
 } slp_refusal;
 
+/* The arguments of a function whose parameters are all optional, sorted into out[] (borrowed; NULL: absent),
+ * `count` of them, at most 4.  False with TypeError. */
+bool slp_optional_args(struct _PyArg_Parser *parser, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames, int count, PyObject **out);
+
 /* Raise RuntimeError "method(): why"; NULL. */
 SLP_COLD PyObject *slp_refuse(const char *method, slp_refusal why);
 
@@ -101,13 +106,16 @@ PyObject *slp_pinned_by(PyTaskletObject *t);
 /* --- settings (Stackless/module/tasklet_context.c, settings.c) --- */
 
 PyObject *slp_tasklet_set_context(PyObject *self, PyObject *context);
-PyObject *slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *slp_module_unpicklable_state(PyObject *module, PyObject *tasklet);
 PyObject *slp_module_getthreads(PyObject *module, PyObject *noargs);
-PyObject *slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject *kwnames);
 PyObject *slp_module_enable_softswitch(PyObject *module, PyObject *flag);
-PyObject *slp_module_pickle_flags(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-PyObject *slp_module_pickle_flags_default(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_module_pickle_flags(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                                  PyObject *kwnames);
+PyObject *slp_module_pickle_flags_default(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                                          PyObject *kwnames);
 PyObject *slp_module_getdebug(PyObject *module, PyObject *noargs);
 extern const char slp_set_context_doc[];
 extern const char slp_bind_thread_doc[];

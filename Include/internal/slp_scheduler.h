@@ -151,8 +151,10 @@ int slp_scheduler_init(void);
 
 /* The functions of the module, for its method table. */
 PyObject *slp_scheduler_run(PyObject *module, PyObject *noargs);
-PyObject *slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-PyObject *slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                                 PyObject *kwnames);
+PyObject *slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                                        PyObject *kwnames);
 
 /* Assert the invariants above; empty in builds without assertions. */
 #ifdef NDEBUG

@@ -1,11 +1,16 @@
 """What tasklets show of themselves that is easier said in Python."""
 
-import traceback
+from traceback import StackSummary, walk_stack
+
+from . import tasklet
 
 
-def stack_of(tasklet) -> traceback.StackSummary:
+def stack_of(t: tasklet) -> StackSummary:
     """The frames of a tasklet, the innermost last."""
-    stack = traceback.StackSummary.extract(traceback.walk_stack(tasklet.frame)) if tasklet.frame else []
-    stack = traceback.StackSummary.from_list(stack)
+    frame = t.frame
+    if frame is None:
+        return StackSummary()
+    stack = StackSummary.extract(walk_stack(frame))
     stack.reverse()
     return stack
+

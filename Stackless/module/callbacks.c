@@ -201,7 +201,7 @@ slp_set_error_handler(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 /* --- the switch trap --- */
 
 const char slp_switch_trap_doc[] =
-"switch_trap($module, change=0, /)\n"
+"switch_trap($module, /, change=0)\n"
 "--\n\n"
 "Add change, an int, to this thread's switch trap; returns its old value.\n\n"
 "While it is not 0, what would switch to another tasklet of the thread raises\n"
@@ -215,20 +215,23 @@ const char slp_switch_trap_doc[] =
 "        switch_trap(-1)";
 
 PyObject *
-slp_switch_trap(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_switch_trap(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static const char *const keywords[] = {"change", NULL};
+    static _PyArg_Parser parser = {.keywords = keywords, .fname = "switch_trap"};
+    PyObject *arg;
     slp_thread *th = slp_thread_now();
-    if (th == NULL || !_PyArg_CheckPositional("switch_trap", nargs, 0, 1)) {
+    if (th == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 1, &arg)) {
         return NULL;
     }
     int old = th->switch_trap, change = 0, sum;
-    if (nargs > 0) {
-        if (!PyLong_Check(args[0])) {
+    if (arg != NULL) {
+        if (!PyLong_Check(arg)) {
             PyErr_Format(PyExc_TypeError, "switch_trap() argument must be an int, not %.200s",
-                         Py_TYPE(args[0])->tp_name);
+                         Py_TYPE(arg)->tp_name);
             return NULL;
         }
-        change = _PyLong_AsInt(args[0]);
+        change = _PyLong_AsInt(arg);
         if (change == -1 && PyErr_Occurred()) {
             return NULL;
         }

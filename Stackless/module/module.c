@@ -16,14 +16,14 @@ PyDoc_STRVAR(run_doc,
 "    run()");
 
 PyDoc_STRVAR(schedule_doc,
-"schedule($module, retval=..., /)\n"
+"schedule($module, /, retval=...)\n"
 "--\n\n"
 "Go to the end of the run queue, and let the next tasklet run.\n\n"
 "Returns retval, by default the current tasklet, when the caller's turn comes\n"
 "again.");
 
 PyDoc_STRVAR(schedule_remove_doc,
-"schedule_remove($module, retval=..., /)\n"
+"schedule_remove($module, /, retval=...)\n"
 "--\n\n"
 "Leave the run queue, and let the next tasklet run: the caller is paused until\n"
 "somebody inserts or runs it.\n\n"
@@ -98,9 +98,10 @@ module_c_stack_pointer(PyObject *module, PyObject *noargs)
 
 static PyMethodDef module_methods[] = {
     {"run", slp_scheduler_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
-    {"schedule", _PyCFunction_CAST(slp_scheduler_schedule), METH_FASTCALL | SLP_METH_STACKLESS, schedule_doc},
-    {"schedule_remove", _PyCFunction_CAST(slp_scheduler_schedule_remove), METH_FASTCALL | SLP_METH_STACKLESS,
-     schedule_remove_doc},
+    {"schedule", _PyCFunction_CAST(slp_scheduler_schedule), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
+     schedule_doc},
+    {"schedule_remove", _PyCFunction_CAST(slp_scheduler_schedule_remove),
+     METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS, schedule_remove_doc},
     {"getcurrent", module_getcurrent, METH_NOARGS, getcurrent_doc},
     {"getmain", module_getmain, METH_NOARGS, getmain_doc},
     {"getruncount", module_getruncount, METH_NOARGS, getruncount_doc},
@@ -110,16 +111,16 @@ static PyMethodDef module_methods[] = {
     {"set_channel_callback", slp_set_channel_callback, METH_O, slp_set_channel_callback_doc},
     {"get_channel_callback", slp_get_channel_callback, METH_NOARGS, slp_get_channel_callback_doc},
     {"set_error_handler", _PyCFunction_CAST(slp_set_error_handler), METH_FASTCALL, slp_set_error_handler_doc},
-    {"switch_trap", _PyCFunction_CAST(slp_switch_trap), METH_FASTCALL, slp_switch_trap_doc},
+    {"switch_trap", _PyCFunction_CAST(slp_switch_trap), METH_FASTCALL | METH_KEYWORDS, slp_switch_trap_doc},
     {"tasklets", slp_module_tasklets, METH_NOARGS, slp_tasklets_doc},
     {"getuncollectables", slp_module_getuncollectables, METH_NOARGS, slp_getuncollectables_doc},
     {"getthreads", slp_module_getthreads, METH_NOARGS, slp_getthreads_doc},
-    {"get_thread_info", _PyCFunction_CAST(slp_module_get_thread_info), METH_FASTCALL,
+    {"get_thread_info", _PyCFunction_CAST(slp_module_get_thread_info), METH_FASTCALL | METH_KEYWORDS,
      slp_get_thread_info_doc},
     {"getdebug", slp_module_getdebug, METH_NOARGS, slp_getdebug_doc},
     {"enable_softswitch", slp_module_enable_softswitch, METH_O, slp_enable_softswitch_doc},
-    {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags), METH_FASTCALL, slp_pickle_flags_doc},
-    {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default), METH_FASTCALL,
+    {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags), METH_FASTCALL | METH_KEYWORDS, slp_pickle_flags_doc},
+    {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default), METH_FASTCALL | METH_KEYWORDS,
      slp_pickle_flags_default_doc},
     {"_tasklet_get_unpicklable_state", slp_module_unpicklable_state, METH_O, slp_unpicklable_state_doc},
     {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},

@@ -320,26 +320,33 @@ PyObject slp_self_token = {
 /* The optional argument of schedule() and schedule_remove(), borrowed, as it goes into tempval.  NULL
  * with TypeError. */
 static inline PyObject *
-get_retval(const char *name, PyObject *const *args, Py_ssize_t nargs)
+get_retval(const char *name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (nargs == 0)
+    Py_ssize_t named = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (nargs + named == 0)
         return SLP_SELF;
-    if (SLP_LIKELY(nargs == 1))
-        return args[0];
-    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
-    return NULL;
+    if (SLP_UNLIKELY(nargs + named > 1)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs + named);
+        return NULL;
+    }
+    if (named > 0 && !_PyUnicode_EqualToASCIIString(PyTuple_GET_ITEM(kwnames, 0), "retval")) {
+        PyErr_Format(PyExc_TypeError, "%s() has no argument %R, only 'retval'", name,
+                     PyTuple_GET_ITEM(kwnames, 0));
+        return NULL;
+    }
+    return args[0];
 }
 
 /* All of schedule(). */
 __attribute__((noinline)) static PyObject *
-schedule(PyObject *const *args, Py_ssize_t nargs)
+schedule(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
     PyTaskletObject *current = th->current;
-    PyObject *retval = get_retval("schedule", args, nargs);
+    PyObject *retval = get_retval("schedule", args, nargs, kwnames);
     if (retval == NULL)
         return NULL;
 
@@ -355,11 +362,11 @@ schedule(PyObject *const *args, Py_ssize_t nargs)
 
 /* The common case without a stack frame of its own: no argument, somebody else can run. */
 PyObject *
-slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyThreadState *tstate = _PyThreadState_GET();
     slp_thread *th = slp_thread_peek(tstate);
-    if (SLP_LIKELY(th != NULL && nargs == 0 && slp_offer_stands(th)
+    if (SLP_LIKELY(th != NULL && nargs == 0 && kwnames == NULL && slp_offer_stands(th)
                    && (tstate->cframe == th->home || th->idle != NULL)
                    && th->next == NULL && th->watch == 0 && !slp_is_traced(tstate))) {
         PyTaskletObject *current = th->current;
@@ -370,18 +377,18 @@ slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs
             return slp_switch(th, next, true);
         }
     }
-    return schedule(args, nargs);
+    return schedule(args, nargs, kwnames);
 }
 
 PyObject *
-slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
     PyTaskletObject *current = th->current;
-    PyObject *retval = get_retval("schedule_remove", args, nargs);
+    PyObject *retval = get_retval("schedule_remove", args, nargs, kwnames);
     if (retval == NULL)
         return NULL;
 

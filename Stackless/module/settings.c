@@ -40,14 +40,14 @@ slp_module_enable_softswitch(PyObject *module, PyObject *flag)
 
 /* Change the bits of *word that the optional arguments (new, mask) say; the old word. */
 static PyObject *
-change_flags(const char *function, int *word, PyObject *const *args, Py_ssize_t nargs)
+change_flags(const char *function, int *word, PyObject *const args[2])
 {
     long values[2] = {-1, -1};
     int old = *word;
-    if (!_PyArg_CheckPositional(function, nargs, 0, 2)) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
+    for (int i = 0; i < 2; i++) {
+        if (args[i] == NULL) {
+            continue;
+        }
         if (!PyLong_Check(args[i])) {
             PyErr_Format(PyExc_TypeError, "%s() arguments must be ints, not %.200s", function,
                          Py_TYPE(args[i])->tp_name);
@@ -70,7 +70,7 @@ change_flags(const char *function, int *word, PyObject *const *args, Py_ssize_t 
 }
 
 const char slp_pickle_flags_doc[] =
-"pickle_flags($module, new_flags=-1, mask=-1, /)\n"
+"pickle_flags($module, /, new_flags=-1, mask=-1)\n"
 "--\n\n"
 "Set what pickling keeps in this thread: those bits of new_flags that are set in\n"
 "mask.  -1 as new_flags only asks; -1 as mask means all.  Returns the old value.\n\n"
@@ -78,23 +78,35 @@ const char slp_pickle_flags_doc[] =
 "an argument is no int.";
 
 PyObject *
-slp_module_pickle_flags(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_module_pickle_flags(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static const char *const keywords[] = {"new_flags", "mask", NULL};
+    static _PyArg_Parser parser = {.keywords = keywords, .fname = "pickle_flags"};
+    PyObject *parts[2];
     slp_thread *th = slp_thread_now();
-    return th != NULL ? change_flags("pickle_flags", &th->pickle_flags, args, nargs) : NULL;
+    if (th == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 2, parts)) {
+        return NULL;
+    }
+    return change_flags("pickle_flags", &th->pickle_flags, parts);
 }
 
 const char slp_pickle_flags_default_doc[] =
-"pickle_flags_default($module, new_default=-1, mask=-1, /)\n"
+"pickle_flags_default($module, /, new_default=-1, mask=-1)\n"
 "--\n\n"
 "Set the pickle_flags() that new threads of the interpreter begin with, in the\n"
 "same way.  Returns the old value.";
 
 PyObject *
-slp_module_pickle_flags_default(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_module_pickle_flags_default(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static const char *const keywords[] = {"new_default", "mask", NULL};
+    static _PyArg_Parser parser = {.keywords = keywords, .fname = "pickle_flags_default"};
+    PyObject *parts[2];
     slp_thread *th = slp_thread_now();
-    return th != NULL ? change_flags("pickle_flags_default", &th->interp->pickle_flags, args, nargs) : NULL;
+    if (th == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 2, parts)) {
+        return NULL;
+    }
+    return change_flags("pickle_flags_default", &th->interp->pickle_flags, parts);
 }
 
 const char slp_getdebug_doc[] =

@@ -604,7 +604,7 @@ static PyMethodDef tasklet_methods[] = {
     {"context_run", _PyCFunction_CAST(slp_tasklet_context_run), METH_FASTCALL | METH_KEYWORDS,
      slp_context_run_doc},
     {"set_context", slp_tasklet_set_context, METH_O, slp_set_context_doc},
-    {"bind_thread", _PyCFunction_CAST(slp_tasklet_bind_thread), METH_FASTCALL, slp_bind_thread_doc},
+    {"bind_thread", _PyCFunction_CAST(slp_tasklet_bind_thread), METH_FASTCALL | METH_KEYWORDS, slp_bind_thread_doc},
     {"stack", slp_tasklet_stack, METH_NOARGS, slp_stack_doc},
     {"set_atomic", slp_tasklet_set_atomic, METH_O, slp_set_atomic_doc},
     {"set_ignore_nesting", slp_tasklet_set_ignore_nesting, METH_O, slp_set_ignore_nesting_doc},

@@ -37,6 +37,22 @@ or_none(void *object)
     return Py_NewRef(object != NULL ? (PyObject *)object : Py_None);
 }
 
+bool
+slp_optional_args(struct _PyArg_Parser *parser, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                  int count, PyObject **out)
+{
+    PyObject *buffer[4] = {NULL};
+    PyObject *const *got = _PyArg_UnpackKeywords(args, nargs, NULL, kwnames, parser, 0, count, 0, buffer);
+    if (got == NULL) {
+        return false;
+    }
+    /* With keywords the result has all slots, without it is `args`, and ends after nargs. */
+    for (int i = 0; i < count; i++) {
+        out[i] = i < nargs || kwnames != NULL ? got[i] : NULL;
+    }
+    return true;
+}
+
 static PyObject *
 get_alive(PyObject *self, void *closure)
 {

@@ -79,6 +79,8 @@ find_thread(PyThreadState *tstate, unsigned long id)
     return p;
 }
 
+static const char *const thread_keywords[] = {"thread_id", NULL};
+
 /* A thread id; *here says that it is the calling thread's.  -1 with TypeError or OverflowError. */
 static int
 thread_id_arg(const char *function, PyObject *arg, unsigned long *id, bool *here)
@@ -104,7 +106,7 @@ thread_id_arg(const char *function, PyObject *arg, unsigned long *id, bool *here
 }
 
 const char slp_bind_thread_doc[] =
-"bind_thread($self, thread_id=-1, /)\n"
+"bind_thread($self, /, thread_id=-1)\n"
 "--\n\n"
 "Let the tasklet belong to another thread, by default to the calling one.\n\n"
 "What is left of a thread that has ended can be taken over so.  A tasklet that is\n"
@@ -114,13 +116,15 @@ const char slp_bind_thread_doc[] =
 "thread.";
 
 PyObject *
-slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static _PyArg_Parser parser = {.keywords = thread_keywords, .fname = "bind_thread"};
     PyTaskletObject *t = SLP_TASKLET(self);
+    PyObject *arg;
     unsigned long id;
     bool here;
-    if (!_PyArg_CheckPositional("bind_thread", nargs, 0, 1)
-        || thread_id_arg("bind_thread", nargs > 0 ? args[0] : NULL, &id, &here) < 0) {
+    if (!slp_optional_args(&parser, args, nargs, kwnames, 1, &arg)
+        || thread_id_arg("bind_thread", arg, &id, &here) < 0) {
         return NULL;
     }
     PyThreadState *tstate = _PyThreadState_GET();
@@ -188,7 +192,7 @@ slp_module_getthreads(PyObject *module, PyObject *noargs)
 }
 
 const char slp_get_thread_info_doc[] =
-"get_thread_info($module, thread_id=-1, /)\n"
+"get_thread_info($module, /, thread_id=-1)\n"
 "--\n\n"
 "What a thread, by default the calling one, is about: a tuple of its main tasklet,\n"
 "its current tasklet, and the number of its runnable tasklets.  The tasklets are\n"
@@ -196,12 +200,14 @@ const char slp_get_thread_info_doc[] =
 "RuntimeError if there is no such thread, TypeError if thread_id is no int.";
 
 PyObject *
-slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static _PyArg_Parser parser = {.keywords = thread_keywords, .fname = "get_thread_info"};
+    PyObject *arg;
     unsigned long id;
     bool here;
-    if (slp_thread_now() == NULL || !_PyArg_CheckPositional("get_thread_info", nargs, 0, 1)
-        || thread_id_arg("get_thread_info", nargs > 0 ? args[0] : NULL, &id, &here) < 0) {
+    if (slp_thread_now() == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 1, &arg)
+        || thread_id_arg("get_thread_info", arg, &id, &here) < 0) {
         return NULL;
     }
     PyThreadState *tstate = find_thread(_PyThreadState_GET(), id);
