@@ -13,4 +13,3 @@ def stack_of(t: tasklet) -> StackSummary:
     stack = StackSummary.extract(walk_stack(frame))
     stack.reverse()
     return stack
-

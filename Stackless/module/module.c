@@ -98,7 +98,8 @@ module_c_stack_pointer(PyObject *module, PyObject *noargs)
 
 static PyMethodDef module_methods[] = {
     {"run", slp_scheduler_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
-    {"schedule", _PyCFunction_CAST(slp_scheduler_schedule), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
+    {"schedule", _PyCFunction_CAST(slp_scheduler_schedule),
+     METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
      schedule_doc},
     {"schedule_remove", _PyCFunction_CAST(slp_scheduler_schedule_remove),
      METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS, schedule_remove_doc},
@@ -119,8 +120,10 @@ static PyMethodDef module_methods[] = {
      slp_get_thread_info_doc},
     {"getdebug", slp_module_getdebug, METH_NOARGS, slp_getdebug_doc},
     {"enable_softswitch", slp_module_enable_softswitch, METH_O, slp_enable_softswitch_doc},
-    {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags), METH_FASTCALL | METH_KEYWORDS, slp_pickle_flags_doc},
-    {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default), METH_FASTCALL | METH_KEYWORDS,
+    {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags),
+     METH_FASTCALL | METH_KEYWORDS, slp_pickle_flags_doc},
+    {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default),
+     METH_FASTCALL | METH_KEYWORDS,
      slp_pickle_flags_default_doc},
     {"_tasklet_get_unpicklable_state", slp_module_unpicklable_state, METH_O, slp_unpicklable_state_doc},
     {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},
