@@ -11,7 +11,7 @@ import weakref
 
 from stackless import channel, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class HardCase(LeavesNoTasklets, unittest.TestCase):
@@ -382,6 +382,7 @@ class TestMixed(HardCase):
                 self.ch.send(None)
             self.assertEqual(self.ch.balance, 0)
 
+    @needs_soft_switches
     def test_after_the_c_code_has_returned(self):
         def function():
             list(map(lambda _: schedule(), [1]))

@@ -8,7 +8,7 @@ import unittest
 import stackless
 from stackless import atomic, channel, getcurrent, run, schedule, schedule_remove, switch_trap, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class TrapCase(LeavesNoTasklets, unittest.TestCase):
@@ -225,6 +225,7 @@ class TestAtomic(TrapCase):
         run()
         self.assertEqual(self.log, ["a0", "b0", "a1", "b1"])
 
+    @needs_soft_switches
     def test_a_switch_in_the_block_is_soft(self):
         def body():
             with atomic():
