@@ -46,6 +46,7 @@ typedef struct slp_thread {
     _PyCFrame *home;                   /* carrier->home: the base activation, if this one has it */
     slp_carrier *carrier;              /* the one that runs */
     slp_carrier *idle;                 /* those whose base activation has nothing to do, linked by `below` */
+    slp_carrier *withheld;             /* idle ones that a guest call hides (slp_guest.h) */
     int idle_count;
     slp_leaving left;                  /* mail to the carrier that was switched to */
     slp_carrier native;                /* the thread's own stack */

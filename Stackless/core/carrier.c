@@ -334,9 +334,10 @@ slp_carrier_trim_idle(slp_thread *th)
 void
 slp_carrier_drop_idle(slp_thread *th)
 {
-    while (th->idle != NULL) {
-        slp_carrier *carrier = th->idle;
-        th->idle = carrier->below;
+    while (th->idle != NULL || th->withheld != NULL) {
+        slp_carrier **list = th->idle != NULL ? &th->idle : &th->withheld;
+        slp_carrier *carrier = *list;
+        *list = carrier->below;
         th->idle_count--;
         slp_carrier_free(carrier);
     }

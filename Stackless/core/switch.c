@@ -5,6 +5,7 @@
  */
 #include "slp_callbacks.h"
 #include "slp_exchange.h"
+#include "slp_guest.h"
 #include "slp_scheduler.h"
 #include "slp_shims.h"
 
@@ -26,6 +27,11 @@ slp_check_switch_slow(slp_thread *th, bool soft)
         PyErr_SetString(PyExc_RuntimeError, th->watch & SLP_WATCH_TRAP
                                                 ? "cannot switch tasklets here: switch_trap is set"
                                                 : "cannot switch tasklets inside a callback");
+        return -1;
+    }
+    if (slp_guest_runs(th)) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets here: a greenlet runs that a tasklet "
+                        "other than main has switched to");
         return -1;
     }
     if (!(soft && tstate->cframe == th->home) && slp_carrier_reserve(th) < 0) {
@@ -140,6 +146,7 @@ enter_next(PyThreadState *tstate, slp_thread *th)
         carrier = th->idle;
         assert(carrier != NULL);   /* slp_check_switch() has seen to it */
         th->idle = carrier->below;
+        carrier->below = NULL;
         th->idle_count--;
         stack_top = next->stack_top;
         tstate->trash_delete_nesting = 0;
