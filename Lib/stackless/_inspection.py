@@ -1,13 +1,11 @@
 """What tasklets show of themselves that is easier said in Python."""
 
 from traceback import StackSummary, walk_stack
+from types import FrameType
 
-from . import tasklet
 
-
-def stack_of(t: tasklet) -> StackSummary:
-    """The frames of a tasklet, the innermost last."""
-    frame = t.frame
+def stack_of(frame: FrameType | None) -> StackSummary:
+    """The frames up to `frame`, the innermost last."""
     if frame is None:
         return StackSummary()
     stack = StackSummary.extract(walk_stack(frame))

@@ -300,10 +300,14 @@ PyObject *
 slp_tasklet_stack(PyObject *self, PyObject *noargs)
 {
     PyObject *result = NULL;
-    PyObject *module = PyImport_ImportModule("stackless._inspection");
+    /* Found first: if the tasklet is current, it is the caller's. */
+    _PyInterpreterFrame *frame = slp_tasklet_python_frame(SLP_TASKLET(self));
+    PyObject *top = frame != NULL ? Py_XNewRef(_PyFrame_GetFrameObject(frame)) : Py_NewRef(Py_None);
+    PyObject *module = top != NULL ? PyImport_ImportModule("stackless._inspection") : NULL;
     if (module != NULL) {
-        result = PyObject_CallMethod(module, "stack_of", "O", self);
+        result = PyObject_CallMethod(module, "stack_of", "O", top);
         Py_DECREF(module);
     }
+    Py_XDECREF(top);
     return result;
 }
