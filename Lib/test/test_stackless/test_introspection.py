@@ -10,7 +10,7 @@ import traceback
 import unittest
 
 import stackless
-from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet, tasklets
+from stackless import channel, getcurrent, getmain, run, schedule_remove, tasklet, tasklets
 
 from .cases import LeavesNoTasklets
 
