@@ -8,7 +8,7 @@ import unittest
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -146,6 +146,7 @@ class TestContextRun(ContextCase):
                 list(map(lambda args: self.t.context_run(*args), [args]))
         self.assertEqual(variable.get(), "unset")
 
+    @needs_soft_switches
     def test_a_switch_inside_is_soft(self):
         def function():
             schedule_remove()
@@ -207,6 +208,7 @@ class TestThreads(ContextCase):
         self.assertRaises(OverflowError, stackless.get_thread_info, -2)
         self.assertRaises(OverflowError, stackless.get_thread_info, 1 << 70)
 
+    @needs_soft_switches
     def test_bind_thread_takes_over_what_a_thread_left(self):
         made = []
 
@@ -247,6 +249,7 @@ class TestThreads(ContextCase):
         self.assertIsNone(t.bind_thread(-1))
         self.assertIsNone(t.bind_thread(thread_id=threading.get_ident()))
 
+    @needs_soft_switches
     def test_a_blocked_one_may_be_bound(self):
         ch = channel()
         t = tasklet(lambda: self.log.append(ch.receive()))()

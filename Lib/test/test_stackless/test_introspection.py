@@ -12,7 +12,7 @@ import unittest
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule_remove, tasklet, tasklets
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class Case(LeavesNoTasklets, unittest.TestCase):
@@ -248,6 +248,7 @@ class TestTasklets(Case):
         del made
         self.assertEqual(len(tasklets()), before)
 
+    @needs_soft_switches
     def test_uncollectables(self):
         soft = self.paused()
         pinned = self.paused(lambda: list(map(lambda x: schedule_remove(), [1])))
@@ -275,6 +276,7 @@ class Operand:
         self.sleep()
 
 
+@needs_soft_switches
 class TestPinned(Case):
     def pinned_by(self, function):
         """What pins a tasklet that sleeps in function(); it goes on afterwards."""

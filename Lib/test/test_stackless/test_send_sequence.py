@@ -4,7 +4,7 @@ import unittest
 
 from stackless import channel, getcurrent, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class SequenceCase(LeavesNoTasklets, unittest.TestCase):
@@ -121,6 +121,7 @@ class TestSendSequence(SequenceCase):
         run()
 
 
+@needs_soft_switches
 class TestNoCStack(SequenceCase):
     def test_a_blocked_sender_has_no_c_frames(self):
         t = tasklet(self.send)(range(3))

@@ -226,6 +226,7 @@ class TestAtomic(TrapCase):
         self.assertEqual(self.log, ["a0", "b0", "a1", "b1"])
 
     @needs_soft_switches
+    @needs_soft_switches
     def test_a_switch_in_the_block_is_soft(self):
         def body():
             with atomic():
