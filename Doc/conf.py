@@ -7,6 +7,8 @@ version = "3.11"
 release = version
 
 root_doc = "index"
+# What `make bench-report` writes is included by pages, and no page itself.
+exclude_patterns = ["figures"]
 # Literal blocks are pictures, tables and terminal sessions; Python code says so.
 highlight_language = "none"
 nitpicky = True

@@ -1,4 +1,4 @@
-"""The catalogue: every kernel and every switching figure that `run.py` measures, one row each.
+"""The catalogue: every kernel, switching figure and peer that `run.py` measures, one row each.
 
 Workers do not import this module: what they load beside the code they measure would only slow down
 the counting of instructions.
@@ -22,21 +22,40 @@ class Kernel(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One row of the catalogue; `target` is in the row's unit, for a call of 35 ns."""
+    """One row of the comparison with peers.
+
+    `work` is the function that measures it. With the unit ns a value is for one of `count` operations,
+    and `count` is divided by the peer's divisor; bytes are for one of `count`; all other units are for
+    the whole, whose size is the same for all. `target` is for a machine where a call takes 35 ns.
+    """
 
     name: str
+    work: str
     count: int
     unit: str
     target: float | None
+    title: str
     about: str
+
+    @property
+    def slow(self):
+        """Whether it takes minutes, over all peers: two rounds at most."""
+        return self.count == 1_000_000 and self.unit in ("s", "bytes")
+
+    @property
+    def quick(self):
+        """Whether it is measured with --quick too."""
+        return not self.slow and (self.work, self.count) != ("sieve", 1_000)
 
 
 class Peer(NamedTuple):
-    """One column: a system, and by what its counts are divided so that it takes about as long."""
+    """One column: a system, what runs it, and by what counts are divided so that it takes about as long."""
 
     name: str
     divisor: int
-    on_base: bool
+    runs_on: str
+    package: str
+    title: str
 
 
 # `loops` makes one pass last about 50 ms on the machine the project's figures come from.
@@ -86,23 +105,53 @@ KERNELS = (
 KERNEL = {kernel.name: kernel for kernel in KERNELS}
 
 FIGURES = (
-    Figure("round_trip", 1_000_000, "ns", 50, "switch to another tasklet and back"),
-    Figure("ping_pong", 500_000, "ns", 90, "a message to another tasklet and one back"),
-    Figure("create", 500_000, "ns", 110, "create one tasklet, run it, let it finish"),
-    Figure("create_many", 200_000, "ns", None, "the same, created a thousand at a time"),
-    Figure("ring", 500_000, "ns", None, "one hop in a ring of 1,000"),
-    Figure("sieve", 500, "us", None, "a chain of filters up to the 500th prime, per prime"),
+    Figure("round_trip", "round_trip", 1_000_000, "ns", 50, "switch, round trip",
+           "switch to another tasklet and back"),
+    Figure("round_trip_deep", "round_trip_deep", 1_000_000, "ns", 50, "the same, 100 frames deep",
+           "the same where both are 100 calls deep"),
+    Figure("round_trip_c", "round_trip_c", 500_000, "ns", 80, "the same, out of a C callback",
+           "the same where both are inside a function that C code calls, the key function of a sort"),
+    Figure("ping_pong", "ping_pong", 500_000, "ns", 90, "channel ping-pong",
+           "a message to another tasklet and one back"),
+    Figure("create", "create", 500_000, "ns", 100, "create, run, finish",
+           "create one tasklet, run it, let it finish"),
+    Figure("create_many", "create_many", 200_000, "ns", None, "the same, by the thousand",
+           "the same, created a thousand at a time"),
+    Figure("ring", "ring", 500_000, "ns", 60, "ring of 1,000, one hop", "one hop in a ring of 1,000"),
+    Figure("sieve_500", "sieve", 500, "ms", None, "prime sieve, 500", "a chain of filters up to the 500th prime"),
+    Figure("sieve_1000", "sieve", 1_000, "ms", 40, "prime sieve, 1,000",
+           "a chain of filters up to the 1,000th prime"),
+    Figure("skynet_100k", "skynet", 100_000, "s", None, "skynet, 100,000",
+           "a tree of tasklets, ten children each, 100,000 leaves, which sums up numbers"),
+    Figure("skynet_1m", "skynet", 1_000_000, "s", 1, "skynet, 1,000,000", "the same with 1,000,000 leaves"),
+    Figure("child_first_100k", "skynet_child_first", 100_000, "s", None, "skynet child first, 100,000",
+           "skynet where each child runs as soon as it is created, by tasklet.run()"),
+    Figure("child_first_1m", "skynet_child_first", 1_000_000, "s", 1, "skynet child first, 1,000,000",
+           "the same with 1,000,000 leaves"),
+    Figure("blocked_10k", "blocked", 10_000, "bytes", 400, "memory, 10,000 wait",
+           "resident memory of one that waits, of 10,000"),
+    Figure("blocked_100k", "blocked", 100_000, "bytes", 400, "memory, 100,000 wait", "the same of 100,000"),
+    Figure("blocked_1m", "blocked", 1_000_000, "bytes", 400, "memory, 1,000,000 wait",
+           "the same of 1,000,000"),
+    Figure("depth", "depth", 10_000_000, "levels", None, "recursion, plain",
+           "how deep a function can call itself, up to 10,000,000"),
+    Figure("depth_c", "depth_c", 10_000_000, "levels", None, "recursion, through C",
+           "the same where each level calls the next through a C function, map()"),
 )
 
-BLOCKED = Figure("blocked", 100_000, "bytes", 400, "resident memory of one that waits")
-BLOCKED_MANY = 1_000_000
+FIGURE = {figure.name: figure for figure in FIGURES}
 
 PEERS = (
-    Peer("stackless", 1, False),
-    Peer("greenlet", 5, True),
-    Peer("generators", 1, True),
-    Peer("asyncio", 20, True),
+    Peer("stackless", 1, "ours", "", "Stackless"),
+    Peer("go", 1, "go", "golang-go", "Go"),
+    Peer("luajit", 1, "luajit", "luajit", "LuaJIT"),
+    Peer("greenlet", 5, "base", "python3-greenlet", "greenlet"),
+    Peer("gevent", 20, "base", "python3-gevent", "gevent"),
+    Peer("asyncio", 20, "base", "", "asyncio"),
+    Peer("generators", 1, "base", "", "generators"),
 )
+
+PEER = {peer.name: peer for peer in PEERS}
 
 # What the targets assume that a call of an empty function costs on the base, in ns.
 REFERENCE_CALL = 35.0

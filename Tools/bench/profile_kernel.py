@@ -18,7 +18,7 @@ import sys
 
 import catalogue
 from measure import Failed, count_instructions, run_worker
-from run import default_ours
+from run import COUNTED, default_ours
 
 
 def counts_of(name, options):
@@ -70,8 +70,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     if options.ours is None:
         parser.error("build/python does not exist: build it, or name an interpreter with --ours")
-    counted = {figure.name for figure in catalogue.FIGURES} - {"sieve"}
-    known = catalogue.KERNEL.keys() if options.opcodes else catalogue.KERNEL.keys() | counted
+    known = catalogue.KERNEL.keys() if options.opcodes else catalogue.KERNEL.keys() | set(COUNTED)
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"no kernel named {', '.join(unknown)}")
     for name in options.names:

@@ -12,18 +12,24 @@
     it exceeds 2 %, repetitions are added, up to three times as many. Both interpreters must return the
     same checksum.
 
-2.  Switching figures (figures/): round trip, channel ping-pong, create-run-finish, ring, sieve, and
-    the resident bytes of one that waits, on our interpreter, and where they are installed on greenlet,
-    generators and asyncio, on the base. Beside each figure stands how many calls of an empty
-    function on the base it costs, measured in the same run, since machines differ; the project's
-    targets are meant for a machine where that call takes 35 ns, and are converted to this one.
+2.  Switching figures (peers/, compare.py): round trips, channel ping-pong, create-run-finish, ring,
+    sieve, skynet, the resident bytes of one that waits, and the depth of recursion, on our interpreter and
+    on its peers: Go on one processor, LuaJIT, and on the base greenlet, gevent, asyncio and generators.
+    The peers take turns within each round. Beside each figure stands its ratio to ours. The
+    project's targets are meant for a machine where a call of an empty function takes 35 ns on the
+    base, and are converted to this one. Times are CPU times.
 
 Options:
 
     --kernels a,b      only these kernels, and no switching figures; --list names them all
+    --peers [a,b]      only the switching figures, on these peers (all)
+    --figures a,b      only these switching figures
     --only PART        `kernels` or `switching`
     --repeat N         processes per kernel and interpreter (5)
-    --quick            fewer and shorter repetitions, no million tasklets: two minutes and not five
+    --rounds N         rounds over all peers (5; the slowest figures get two at most)
+    --memory BYTES     the memory that one process may take (8e9, or what is free)
+    --timeout S        the seconds that one figure may take on one peer (180)
+    --quick            fewer and shorter repetitions, no million tasklets: two minutes for either table
     --instructions     count instructions under valgrind instead of time. They do not depend on
                        what else the machine does: the same files give the same counts, so this is the
                        measure for small improvements. They are not time: check with time at last
@@ -46,7 +52,8 @@ import platform
 import sys
 
 import catalogue
-from measure import Absent, Failed, count_instructions, run_worker
+from compare import compare, has_failed, print_comparison
+from measure import Absent, Failed, Unable, count_instructions, run_worker
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSES = 5
@@ -160,103 +167,15 @@ def print_means(rows, chosen):
     print()
 
 
-def measure_call(options):
-    """Return the nanoseconds of a call of an empty function on the base."""
-    count = 1_000_000
-    return run_worker(options.base, "figure", "calls", "call", count)["value"] * 1e9 / count
-
-
-def switching_value(figure, peer, options):
-    """Measure one figure on one system once; return it in the figure's unit."""
-    count = figure.count
-    if figure.name != "sieve":
-        count = max(count // peer.divisor // (4 if options.quick else 1) // 1000, 1) * 1000
-    python = options.base if peer.on_base else options.ours
-    seconds = run_worker(python, "figure", peer.name, figure.name, count)["value"]
-    return seconds / count * {"ns": 1e9, "us": 1e6}[figure.unit]
-
-
-def blocked_value(count, peer, options):
-    python = options.base if peer.on_base else options.ours
-    return run_worker(python, "figure", peer.name, "blocked", count)["value"] / count
-
-
-def cell(value, call, unit):
-    """One figure as text: the value, and for a time in ns what it is in calls of an empty function."""
-    if not isinstance(value, float):
-        return f"{value:>11}{'':7}"
-    return f"{value:>11,.1f}" + (f"{value / call:>7.2f}" if unit == "ns" else f"{'':7}")
-
-
 def run_switching(options):
-    """Measure and print the switching figures; return them by figure and system."""
-    repeat = max(options.repeat, 3)
-    table = {figure.name: {} for figure in catalogue.FIGURES}
-    calls = []
-    failures = {}
-    for _ in range(repeat):
-        progress("call of an empty function")
-        calls.append(measure_call(options))
-        for figure in catalogue.FIGURES:
-            for peer in catalogue.PEERS:
-                if isinstance(table[figure.name].get(peer.name, 0.0), str):
-                    continue
-                progress(f"{figure.name} on {peer.name}")
-                try:
-                    value = switching_value(figure, peer, options)
-                    table[figure.name][peer.name] = min(value, table[figure.name].get(peer.name, value))
-                except Absent:
-                    table[figure.name][peer.name] = "-"
-                except Failed as error:
-                    table[figure.name][peer.name] = "FAILED"
-                    failures[f"{figure.name} on {peer.name}"] = str(error)
-    call = min(calls)
-    table.update(measure_blocked(options, failures))
-    progress("")
-    print_switching(table, call)
-    for what, why in failures.items():
-        print(f"  FAILED: {what}: {why}")
-    print()
-    return {"call": call, "figures": table, "failures": failures}
+    """Measure and print the switching figures on all peers; return the result."""
+    result = compare(options, progress)
+    print_comparison(result, options)
+    return result
 
 
-def measure_blocked(options, failures):
-    """Measure the bytes of one that waits among 100,000, and among 1,000,000 where memory allows it."""
-    table = {}
-    counts = [catalogue.BLOCKED.count] + [catalogue.BLOCKED_MANY] * (not options.quick)
-    for count in counts:
-        row = table[f"blocked {count:,}"] = {}
-        for peer in catalogue.PEERS:
-            progress(f"{count:,} blocked on {peer.name}")
-            fewer = table.get(f"blocked {catalogue.BLOCKED.count:,}", {}).get(peer.name)
-            if isinstance(fewer, str) or fewer and fewer * count > options.memory:
-                row[peer.name] = fewer if isinstance(fewer, str) else "not tried"
-                continue
-            try:
-                row[peer.name] = blocked_value(count, peer, options)
-            except Absent:
-                row[peer.name] = "-"
-            except Failed as error:
-                row[peer.name] = "FAILED"
-                failures[f"{count:,} blocked on {peer.name}"] = str(error)
-    return table
-
-
-def print_switching(table, call):
-    """Print the switching figures with their targets."""
-    print(f"Switching; beside each time: in calls of an empty function, {call:.1f} ns on the base here")
-    names = [peer.name for peer in catalogue.PEERS]
-    heads = "".join(f"{name:>11}{'':7}" for name in names)
-    print(f"  {'':18}{'unit':6}{'target':>7}{'here':>6}{heads}".rstrip())
-    units = {figure.name: figure for figure in (*catalogue.FIGURES, catalogue.BLOCKED)}
-    for name, row in table.items():
-        figure = units[name.split()[0]]
-        target = here = ""
-        if figure.target:
-            target = f"{figure.target:.0f}"
-            here = f"{figure.target * call / catalogue.REFERENCE_CALL:.0f}" if figure.unit == "ns" else target
-        cells = "".join(cell(row[peer], call, figure.unit) for peer in names)
-        print(f"  {name.replace('_', ' '):18}{figure.unit:6}{target:>7}{here:>6}{cells}".rstrip())
+# The figures that can be counted: the rest is the same work at another size, or no work.
+COUNTED = ("round_trip", "round_trip_deep", "round_trip_c", "ping_pong", "create", "create_many", "ring")
 
 
 def count_switching(options):
@@ -264,21 +183,22 @@ def count_switching(options):
     print("Switching on ours, in instructions an operation")
     table = {}
     failures = {}
-    for figure in catalogue.FIGURES:
-        if figure.name == "sieve":
+    for figure in options.figures:
+        if figure.name not in COUNTED:
             continue
         progress(f"{figure.name}")
         try:
-            counts = count_instructions(options.ours, "figure", "stackless", figure.name, count=20_000)
+            counts = count_instructions(options.ours, "figure", "stackless", figure.work, count=20_000)
             table[figure.name] = sum(counts.values())
             text = f"{table[figure.name]:>10.0f}"
-        except Absent:
-            table[figure.name] = text = "  -"
+        except (Absent, Unable) as error:
+            table[figure.name] = "-"
+            text = f"{'n/a':>10}  {error}"
         except Failed as error:
             table[figure.name] = text = f"  FAILED: {error}"
             failures[figure.name] = str(error)
         progress("")
-        print(f"  {figure.name.replace('_', ' '):18}{text}", flush=True)
+        print(f"  {figure.name:18}{text}", flush=True)
     print()
     return {"figures": table, "failures": failures}
 
@@ -286,8 +206,10 @@ def count_switching(options):
 def print_catalogue():
     for kernel in catalogue.KERNELS:
         print(f"  {kernel.name:16}{kernel.about}")
-    for figure in (*catalogue.FIGURES, catalogue.BLOCKED):
+    for figure in catalogue.FIGURES:
         print(f"  {figure.name:16}(switching) {figure.about}")
+    for peer in catalogue.PEERS:
+        print(f"  {peer.name:16}(peer) {peer.title}{peer.package and f', Debian package {peer.package}'}")
 
 
 def default_ours():
@@ -297,7 +219,7 @@ def default_ours():
 
 
 def parse(arguments):
-    """Read the command line; --kernels becomes a list of catalogue rows."""
+    """Read the command line; what is chosen becomes lists of catalogue rows."""
     parser = argparse.ArgumentParser(description="Benchmarks side by side with the base and with peers.")
     parser.add_argument("--ours", "--python", default=default_ours(), help="our interpreter (build/python)")
     parser.add_argument("--base", default=sys.executable, help="the base interpreter (this one)")
@@ -306,8 +228,11 @@ def parse(arguments):
     parser.add_argument("--repeat", type=int, metavar="N", help="processes per kernel and interpreter (5)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions")
     parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind")
-    parser.add_argument("--memory", type=float, default=2e9, metavar="BYTES",
-                        help="leave out a figure that would need more (2e9)")
+    parser.add_argument("--peers", nargs="?", const="", metavar="A,B", help="only switching, on these peers (all)")
+    parser.add_argument("--figures", metavar="A,B", help="only these switching figures")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds over the peers (5)")
+    parser.add_argument("--memory", type=float, metavar="BYTES", help="memory of one process (8e9, or what is free)")
+    parser.add_argument("--timeout", type=float, default=180, metavar="S", help="seconds for one figure (180)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured to FILE")
     parser.add_argument("--list", action="store_true", help="name kernels and figures, and end")
     options = parser.parse_args(arguments)
@@ -317,13 +242,36 @@ def parse(arguments):
         options.repeat = 3 if options.quick else 5
     if options.repeat < 1:
         parser.error("--repeat must be at least 1")
-    wanted = options.kernels.split(",") if options.kernels else list(catalogue.KERNEL)
-    if unknown := [name for name in wanted if name not in catalogue.KERNEL]:
-        parser.error(f"no kernel named {', '.join(unknown)}; --list names them")
+    if options.rounds is None:
+        options.rounds = 1 if options.quick else 5
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    if options.memory is None:
+        options.memory = min(8e9, 0.8 * available_memory())
     if options.kernels:
         options.only = "kernels"
-    options.kernels = [catalogue.KERNEL[name] for name in wanted]
+    elif options.peers is not None or options.figures:
+        options.only = "switching"
+    options.kernels = choose(parser, "kernel", options.kernels, catalogue.KERNEL)
+    options.peers = choose(parser, "peer", options.peers, catalogue.PEER)
+    figures = choose(parser, "figure", options.figures, catalogue.FIGURE)
+    quick = options.quick and not options.figures
+    options.figures = [figure for figure in figures if figure.quick or not quick]
     return options
+
+
+def choose(parser, what, names, rows):
+    """Turn a list of names on the command line into rows of the catalogue; none means all."""
+    wanted = names.split(",") if names else list(rows)
+    if unknown := [name for name in wanted if name not in rows]:
+        parser.error(f"no {what} named {', '.join(unknown)}; --list names them")
+    return [row for name, row in rows.items() if name in wanted]
+
+
+def available_memory():
+    """Return the bytes of memory that are free for new processes."""
+    with open("/proc/meminfo") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def main(arguments):
@@ -347,8 +295,12 @@ def main(arguments):
         result["kernels"] = run_kernels(options)
         failed = any("failed" in row for row in result["kernels"].values())
     if options.only != "kernels":
-        result["switching"] = (count_switching if options.instructions else run_switching)(options)
-        failed = failed or bool(result["switching"]["failures"])
+        if options.instructions:
+            result["switching"] = count_switching(options)
+            failed = failed or bool(result["switching"]["failures"])
+        else:
+            result["switching"] = run_switching(options)
+            failed = failed or has_failed(result["switching"])
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)

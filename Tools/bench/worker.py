@@ -5,9 +5,11 @@
     worker.py opcodes MODULE.KERNEL LOOPS       specialised instructions in the kernel's code, after a run
     worker.py figure SYSTEM NAME COUNT          one switching figure on one system
     worker.py version                           what interpreter this is
+    worker.py peer_version SYSTEM               what version of the system is installed
 
 The answer is one line, a Python literal, on standard output. Exit status 3 says that the
-system is not installed or has no such figure.
+system is not installed, 4 that it has no such figure or cannot do it; the last line on standard error
+says why.
 """
 
 import gc
@@ -73,14 +75,36 @@ def opcodes(name, loops):
 
 
 def figure(system, name, count):
+    """Measure one figure; ends the process with status 3 or 4 where there is none, and says why."""
+    from peers import Unable
+
     try:
-        module = import_module(f"figures.on_{system}")
+        module = import_module(f"peers.{system}.figures")
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         sys.exit(3)
     if not hasattr(module, name):
+        print(f"no such figure on {system}", file=sys.stderr)
+        sys.exit(4)
+    try:
+        value = getattr(module, name)(count)
+    except Unable as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(4)
+    if isinstance(value, tuple):
+        return dict(zip(("value", "note"), value))
+    return {"value": value}
+
+
+def peer_version(system):
+    import platform
+
+    try:
+        module = import_module(system if system in ("greenlet", "gevent") else "sys")
+    except ModuleNotFoundError as error:
+        print(error, file=sys.stderr)
         sys.exit(3)
-    return {"value": getattr(module, name)(count)}
+    return {"version": f"{system} {getattr(module, '__version__', platform.python_version())}"}
 
 
 def main(arguments):
@@ -90,7 +114,8 @@ def main(arguments):
     if command == "version":
         answer = {"version": " ".join(sys.version.split()), "executable": sys.executable}
     else:
-        answer = {"time": time_kernel, "work": work, "opcodes": opcodes, "figure": figure}[command](*values)
+        does = {"time": time_kernel, "work": work, "opcodes": opcodes, "figure": figure, "peer_version": peer_version}
+        answer = does[command](*values)
     print(repr(answer), flush=True)
 
 

@@ -4,7 +4,8 @@ from time import process_time
 
 from stackless import channel, run, schedule, tasklet
 
-from figures.resident import resident
+from peers import Unable, depth as recursion
+from peers.resident import resident
 
 
 def nothing():
@@ -26,6 +27,36 @@ def round_trip(count):
     tasklet(loop)()
     tasklet(loop)()
     return timed_run()
+
+
+def round_trip_deep(count):
+    def down(level):
+        if level:
+            down(level - 1)
+        else:
+            for _ in range(count):
+                schedule()
+
+    tasklet(down)(99)
+    tasklet(down)(99)
+    return timed_run()
+
+
+def round_trip_c(count):
+    def loop(value):
+        for _ in range(count):
+            schedule()
+        return value
+
+    def outer():
+        sorted((0,), key=loop)
+
+    tasklet(outer)()
+    tasklet(outer)()
+    try:
+        return timed_run()
+    except RuntimeError as error:
+        raise Unable(error) from None
 
 
 def ping_pong(count):
@@ -113,6 +144,77 @@ def sieve(count):
     seconds = timed_run()
     assert len(primes) == count, primes[-1:]
     return seconds
+
+
+def skynet(count):
+    def node(answer, number, size):
+        if size == 1:
+            answer.send(number)
+            return
+        size //= 10
+        answers = channel()
+        for index in range(10):
+            tasklet(node)(answers, number + index * size, size)
+        total = 0
+        for _ in range(10):
+            total += answers.receive()
+        answer.send(total)
+
+    return timed_skynet(count, node)
+
+
+def skynet_child_first(count):
+    """The same with `run()` on each child, which lets it run now: few are alive at a time."""
+
+    def node(answer, number, size):
+        if size == 1:
+            answer.send(number)
+            return
+        size //= 10
+        answers = channel()
+        for index in range(10):
+            tasklet().bind(node, (answers, number + index * size, size)).run()
+        total = 0
+        for _ in range(10):
+            total += answers.receive()
+        answer.send(total)
+
+    return timed_skynet(count, node)
+
+
+def timed_skynet(count, node):
+    """Run a tree of `node` with `count` leaves, check its sum and return the CPU seconds."""
+    totals = []
+
+    def collect():
+        answer = channel()
+        tasklet(node)(answer, 0, count)
+        totals.append(answer.receive())
+
+    tasklet(collect)()
+    seconds = timed_run()
+    assert totals == [count * (count - 1) // 2], totals
+    return seconds
+
+
+def depth(count):
+    return deepest(recursion.plain(count))
+
+
+def depth_c(count):
+    return deepest(recursion.through_c(count))
+
+
+def deepest(down):
+    """Run the recursion `down` in a tasklet."""
+
+    def call():
+        reached = []
+        tasklet(lambda: reached.append(down(1)))()
+        run()
+        return reached[0]
+
+    return recursion.measure(call)
 
 
 def blocked(count):

@@ -1,8 +1,9 @@
 """The switching figures that plain generators can express."""
 
+import sys
 from time import process_time
 
-from figures.resident import resident
+from peers.resident import resident
 
 
 def echo():
@@ -18,6 +19,17 @@ def nothing():
 
 def round_trip(count):
     generator = echo()
+    start = process_time()
+    for _ in range(count):
+        next(generator)
+    return process_time() - start
+
+
+def round_trip_deep(count):
+    def down(level):
+        yield from down(level - 1) if level else echo()
+
+    generator = down(99)
     start = process_time()
     for _ in range(count):
         next(generator)
@@ -64,6 +76,7 @@ def strain(prime, source):
 
 
 def sieve(count):
+    sys.setrecursionlimit(count + 1000)
     start = process_time()
     source = numbers()
     for _ in range(count):

@@ -3,7 +3,8 @@
 import asyncio
 from time import process_time
 
-from figures.resident import resident
+from peers import depth as recursion
+from peers.resident import resident
 
 
 async def nothing():
@@ -18,6 +19,22 @@ def round_trip(count):
     async def main():
         start = process_time()
         await asyncio.gather(loop(), loop())
+        return process_time() - start
+
+    return asyncio.run(main())
+
+
+def round_trip_deep(count):
+    async def down(level):
+        if level:
+            await down(level - 1)
+        else:
+            for _ in range(count):
+                await asyncio.sleep(0)
+
+    async def main():
+        start = process_time()
+        await asyncio.gather(down(99), down(99))
         return process_time() - start
 
     return asyncio.run(main())
@@ -111,6 +128,35 @@ def sieve(count):
         return seconds
 
     return asyncio.run(main())
+
+
+def skynet(count):
+    """Each child is a task that returns its number: no queues."""
+
+    async def node(number, size):
+        if size == 1:
+            return number
+        size //= 10
+        children = (asyncio.create_task(node(number + index * size, size)) for index in range(10))
+        return sum(await asyncio.gather(*children))
+
+    async def main():
+        start = process_time()
+        total = await node(0, count)
+        seconds = process_time() - start
+        assert total == count * (count - 1) // 2, total
+        return seconds
+
+    return asyncio.run(main())
+
+
+def depth(count):
+    async def down(level):
+        if level % 1000 == 0:
+            recursion.note(level)
+        return level if level >= count else await down(level + 1)
+
+    return recursion.measure(lambda: asyncio.run(down(1)))
 
 
 def blocked(count):

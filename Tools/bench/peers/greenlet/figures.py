@@ -4,7 +4,8 @@ from time import process_time
 
 from greenlet import getcurrent, greenlet
 
-from figures.resident import resident
+from peers import depth as recursion
+from peers.resident import resident
 
 
 def nothing():
@@ -23,6 +24,47 @@ def round_trip(count):
     start = process_time()
     for _ in range(count):
         switch()
+    return process_time() - start
+
+
+def round_trip_deep(count):
+    main = getcurrent()
+
+    def echo(level):
+        if level:
+            echo(level - 1)
+        switch = main.switch
+        while True:
+            switch()
+
+    def down(level):
+        if level:
+            return down(level - 1)
+        start = process_time()
+        for _ in range(count):
+            switch()
+        return process_time() - start
+
+    switch = greenlet(echo).switch
+    switch(99)
+    return down(99)
+
+
+def round_trip_c(count):
+    def echo(value):
+        switch = main.switch
+        while True:
+            switch()
+
+    def loop(value):
+        for _ in range(count):
+            switch()
+
+    main = getcurrent()
+    switch = greenlet(lambda: sorted((0,), key=echo)).switch
+    switch()
+    start = process_time()
+    sorted((0,), key=loop)
     return process_time() - start
 
 
@@ -103,6 +145,31 @@ def sieve(count):
         prime = source.switch()
         source = greenlet(lambda prime=prime, source=source: strain(prime, source))
     return process_time() - start
+
+
+def skynet(count):
+    """Each child ends with its number, which so goes to its parent: no channels."""
+
+    def node(number, size):
+        if size == 1:
+            return number
+        size //= 10
+        children = [greenlet(node) for _ in range(10)]
+        return sum(child.switch(number + index * size, size) for index, child in enumerate(children))
+
+    start = process_time()
+    total = greenlet(node).switch(0, count)
+    seconds = process_time() - start
+    assert total == count * (count - 1) // 2, total
+    return seconds
+
+
+def depth(count):
+    return recursion.measure(lambda: greenlet(recursion.plain(count)).switch(1))
+
+
+def depth_c(count):
+    return recursion.measure(lambda: greenlet(recursion.through_c(count)).switch(1))
 
 
 def blocked(count):
