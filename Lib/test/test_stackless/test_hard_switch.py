@@ -383,7 +383,6 @@ class TestMixed(HardCase):
             self.assertEqual(self.ch.balance, 0)
 
     @needs_soft_switches
-    @needs_soft_switches
     def test_after_the_c_code_has_returned(self):
         def function():
             list(map(lambda _: schedule(), [1]))
