@@ -1,6 +1,6 @@
 /* The eval breaker: one word per interpreter, non-zero when the loop has more to do than to go on.
  *
- * Four requests set it.  Any thread may see it set; who may answer, and who takes it back:
+ * Five requests set it.  Any thread may see it set; who may answer, and who takes it back:
  *
  *   request                flag                        answered by                     cleared by
  *   a signal arrived       runtime.signals_pending     main thread, main interpreter   Py_MakePendingCalls
@@ -9,6 +9,7 @@
  *     the GIL
  *   PyThreadState_         interp.pending.async_exc    the thread it was sent to       answer_async_exc()
  *     SetAsyncExc              and tstate.async_exc
+ *   an alarm rings         its slp_alarm               the thread that set it          answer_alarm()
  *
  * A thread that may not answer finds nothing to do here and goes on.  So does one that runs an atomic
  * tasklet: the requests stand until its flag is taken back.
@@ -16,7 +17,7 @@
 #include "slp_support.h"
 #include "slp_tasklet.h"
 
-/* Set the breaker of `interp` from the four flags, as seen by this thread. */
+/* Set the breaker of `interp` from the first four flags, as seen by this thread; alarms ring again. */
 static void
 recompute_breaker(PyInterpreterState *interp)
 {
@@ -43,6 +44,18 @@ answer_async_exc(PyThreadState *tstate)
     return -1;
 }
 
+/* Alarms are set: one may ring for this thread, or for another, which then hears it again. */
+static void
+answer_alarm(PyThreadState *tstate)
+{
+    slp_thread *th = slp_thread_peek(tstate);
+    slp_alarm_after_fork();
+    if (th != NULL && slp_alarm_rings(&th->watchdog.alarm)) {
+        slp_watchdog_late(th);
+    }
+    recompute_breaker(tstate->interp);
+}
+
 /* Signals come before pending calls (the base's Py_MakePendingCalls() keeps that order), both before
  * the GIL is given away, so that a busy thread sees Ctrl-C at once; an exception from another thread
  * comes last, since it may have been sent while the GIL was away. */
@@ -63,6 +76,9 @@ slp_handle_breaker(PyThreadState *tstate)
     if (_Py_atomic_load_relaxed(&ceval->gil_drop_request)) {
         /* Keeps errno, and does not come back in a thread that has to end with the interpreter. */
         PyEval_RestoreThread(PyEval_SaveThread());
+    }
+    if (SLP_UNLIKELY(slp_alarms_set != 0)) {
+        answer_alarm(tstate);
     }
     if (tstate->async_exc != NULL) {
         return answer_async_exc(tstate);

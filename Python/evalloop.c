@@ -28,10 +28,10 @@
  *  5. An exception is set on arrival at `error` and `unwind`, none elsewhere; `error` sees to it
  *     itself where C code broke the rule.
  *
- * Tracing costs nothing while it is off: instructions that may have switched it on end in
- * NEXT_AFTER_CALL(), which looks at cframe.use_tracing and exchanges the dispatch table.  Rejected:
- * or-ing use_tracing into every opcode, as the base does (one load and one `or` an instruction), and
- * storing prev_instr in every instruction.
+ * Tracing, and counting for the watchdog, cost nothing while they are off: instructions that may have
+ * switched them on end in NEXT_AFTER_CALL(), which looks at cframe.use_tracing (255: tracing;
+ * SLP_COUNTING) and exchanges the dispatch table.  Rejected: or-ing use_tracing into every opcode, as
+ * the base does (one load and one `or` an instruction), and storing prev_instr in every instruction.
  */
 #include "slp_eval.h"
 
@@ -55,8 +55,8 @@
 #  define RUN_TRACED_OR_NOT()   goto *table[opcode]
 #  define RUN_UNTRACED(op)      goto *plain_table[op]
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
-#  define TRACING_ON()          (table = tracing_table)
-#  define TRACING_OFF()         (table = plain_table)
+#  define SLOW_ON()             (table = slow_table)
+#  define SLOW_OFF()            (table = plain_table)
 #else
 #  pragma GCC diagnostic ignored "-Wunused-label"
 #  define LEAF(name)            case name: instruction_##name:
@@ -64,8 +64,8 @@
 #  define RUN_TRACED_OR_NOT()   goto run_traced_or_not
 #  define RUN_UNTRACED(op)      do { opcode = (op); goto run_untraced; } while (0)
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
-#  define TRACING_ON()          (tracing = true)
-#  define TRACING_OFF()         (tracing = false)
+#  define SLOW_ON()             (slow = true)
+#  define SLOW_OFF()            (slow = false)
 #endif
 
 #define NEXT()                                                                                     \
@@ -77,7 +77,7 @@
 #define NEXT_AFTER_CALL()                                                                          \
     do {                                                                                           \
         if (SLP_UNLIKELY(cframe.use_tracing)) {                                                    \
-            TRACING_ON();                                                                          \
+            SLOW_ON();                                                                          \
         }                                                                                          \
         NEXT();                                                                                    \
     } while (0)
@@ -86,6 +86,9 @@
     do {                                                                                           \
         opcode = _Py_OPCODE(*next);                                                                \
         next++;                                                                                    \
+        if (SLP_UNLIKELY(cframe.use_tracing)) {                                                    \
+            count_rest(tstate, ticks_of[opcode] - 1);                                              \
+        }                                                                                          \
         RUN_UNTRACED(opcode);                                                                      \
     } while (0)
 
@@ -211,6 +214,9 @@
             if (slp_handle_breaker(tstate) < 0) {                                                  \
                 ERROR();                                                                           \
             }                                                                                      \
+            if (cframe.use_tracing) {                                                              \
+                SLOW_ON();                                                                         \
+            }                                                                                      \
         }                                                                                          \
     } while (0)
 
@@ -277,6 +283,40 @@ resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *c
 
 #include "evalhelpers.h"
 
+/* --- counting ------------------------------------------------------------------------------- */
+
+/* How many instructions each opcode runs: pairs that were made one count as two.  FEW: one or two, which
+ * turns out when it runs, so that its generic form is run where ticks are counted. */
+#define FEW 0
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+static const uint8_t ticks_of[256] = {
+    [0 ... 255] = 1,
+    [LOAD_FAST__LOAD_FAST] = 2, [LOAD_FAST__LOAD_CONST] = 2, [LOAD_CONST__LOAD_FAST] = 2,
+    [STORE_FAST__LOAD_FAST] = 2, [STORE_FAST__STORE_FAST] = 2,
+    [COMPARE_OP_INT_JUMP] = 2, [COMPARE_OP_FLOAT_JUMP] = 2, [COMPARE_OP_STR_JUMP] = 2,
+    [BINARY_OP_ADD_INT] = FEW, [BINARY_OP_SUBTRACT_INT] = FEW, [BINARY_OP_MULTIPLY_INT] = FEW,
+    [BINARY_OP_ADD_FLOAT] = FEW, [BINARY_OP_SUBTRACT_FLOAT] = FEW, [BINARY_OP_MULTIPLY_FLOAT] = FEW,
+    [BINARY_OP_INPLACE_ADD_UNICODE] = 2,
+    [PRECALL_BUILTIN_CLASS] = 2, [PRECALL_BUILTIN_FAST_WITH_KEYWORDS] = 2,
+    [PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS] = 2, [PRECALL_NO_KW_BUILTIN_FAST] = 2,
+    [PRECALL_NO_KW_BUILTIN_O] = 2, [PRECALL_NO_KW_ISINSTANCE] = 2, [PRECALL_NO_KW_LEN] = 2,
+    [PRECALL_NO_KW_LIST_APPEND] = 2, [PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST] = 2,
+    [PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS] = 2, [PRECALL_NO_KW_METHOD_DESCRIPTOR_O] = 2,
+    [PRECALL_NO_KW_STR_1] = 2, [PRECALL_NO_KW_TUPLE_1] = 2, [PRECALL_NO_KW_TYPE_1] = 2,
+};
+#pragma GCC diagnostic pop
+
+/* An instruction has turned out to be one that does the work of `rest` more, or of less. */
+SLP_COLD static void
+count_rest(PyThreadState *tstate, int rest)
+{
+    slp_thread *thread = slp_thread_peek(tstate);
+    if (thread != NULL && thread->counting) {
+        thread->watchdog.ticks = Py_MAX(thread->watchdog.ticks - rest, 0);
+    }
+}
+
 /* --- the loop ------------------------------------------------------------------------------- */
 
 PyObject *_Py_HOT_FUNCTION
@@ -290,12 +330,12 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
         [0 ... 255] = &&unknown_instruction,
         SLP_ALL_INSTRUCTIONS(TABLE_ENTRY)
     };
-    static const void *const tracing_table[256] = {[0 ... 255] = &&trace_instruction};
+    static const void *const slow_table[256] = {[0 ... 255] = &&slow_instruction};
 #  undef TABLE_ENTRY
 #  pragma GCC diagnostic pop
     const void *const *table = plain_table;
 #else
-    bool tracing = false;
+    bool slow = false;
 #endif
 
     _Py_CODEUNIT *next;
@@ -304,6 +344,7 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
     PyObject *kwnames = NULL;
     PyObject *returned_value;   /* from RETURN_VALUE to generator_returned */
     unsigned int opcode;
+    unsigned int missed;        /* the specialised opcode, at `miss` */
     Py_ssize_t oparg;
     _Py_atomic_int *const eval_breaker = &tstate->interp->ceval.eval_breaker;
 
@@ -347,7 +388,7 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
         }
         LOAD_FRAME();
         if (cframe.use_tracing) {
-            TRACING_ON();
+            SLOW_ON();
             if (slp_trace_call(tstate, frame) < 0) {
                 goto leave_raising;
             }
@@ -369,8 +410,8 @@ enter_frame:
 
 #if !SLP_DISPATCH_GOTO
 run_traced_or_not:
-    if (tracing) {
-        goto trace_instruction;
+    if (slow) {
+        goto slow_instruction;
     }
 run_untraced:
     switch (opcode) {
@@ -404,23 +445,26 @@ unknown_instruction:
 
 miss:
     /* A specialised form met what it was not made for.  The first cache entry counts misses. */
-    opcode = _PyOpcode_Deopt[_Py_OPCODE(next[-1])];
+    missed = _Py_OPCODE(next[-1]);
+    opcode = _PyOpcode_Deopt[missed];
     next[0] -= 1;
     if (next[0] == 0) {
         _Py_SET_OPCODE(next[-1], _PyOpcode_Adaptive[opcode]);
         next[0] = adaptive_counter_start();
     }
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        count_rest(tstate, 1 - ticks_of[missed]);
+    }
     RUN_UNTRACED(opcode);
 
-trace_instruction:
-    /* Tracing is on, or was until just now: report, then run the generic form. */
+slow_instruction:
+    /* Every instruction comes here while tracing or counting is on, or was until just now. */
     opcode = _Py_OPCODE(next[-1]);
-    if (!cframe.use_tracing) {
-        TRACING_OFF();
-        RUN_UNTRACED(opcode);
-    }
-    if (!slp_is_shim(frame)) {
-        opcode = _PyOpcode_Deopt[opcode];
+    if (SLP_UNLIKELY(cframe.use_tracing > SLP_COUNTING)) {
+        /* Report, then run the generic form. */
+        if (!slp_is_shim(frame)) {
+            opcode = _PyOpcode_Deopt[opcode];
+        }
         int index = (int)(next - 1 - CODE_START());
         if (index >= frame->f_code->_co_firsttraceable) {
             int traced_before = _PyInterpreterFrame_LASTI(frame);
@@ -445,12 +489,45 @@ trace_instruction:
             UNSTORE_STACK();
         }
     }
+    {
+        slp_thread *thread = slp_thread_peek(tstate);
+        if (thread == NULL || !thread->counting) {
+            if (cframe.use_tracing <= SLP_COUNTING) {
+                cframe.use_tracing = 0;
+                SLOW_OFF();
+            }
+            RUN_UNTRACED(opcode);
+        }
+        if (!cframe.use_tracing) {
+            cframe.use_tracing = SLP_COUNTING;   /* the base has reset it */
+        }
+        long cost = ticks_of[opcode];
+        long left = thread->watchdog.ticks - cost;
+        if (SLP_LIKELY(left >= 0 && cost != FEW)) {
+            thread->watchdog.ticks = left;
+            RUN_UNTRACED(opcode);
+        }
+        if (thread->watchdog.ticks > 0) {
+            /* The generic form is one instruction. */
+            thread->watchdog.ticks--;
+            RUN_UNTRACED(_PyOpcode_Deopt[opcode]);
+        }
+        if (kwnames == NULL) {
+            frame->prev_instr = next - 1;
+            STORE_STACK();
+            if (slp_watchdog_interrupt(thread, frame)) {
+                goto switch_interrupted;
+            }
+            UNSTORE_STACK();
+        }
+    }
     RUN_UNTRACED(opcode);
 
 switch_tasklet:
     /* A C function answered SLP_UNWIND: its arguments are gone from the stack, `next` is where
      * this tasklet goes on with the value that it will be given. */
     STORE_FRAME();
+switch_interrupted:
     {
         slp_thread *thread = slp_thread_peek(tstate);
         if (SLP_LIKELY(&cframe == thread->home && !thread->next->flags.pinned)) {
@@ -464,10 +541,28 @@ switch_tasklet:
 resume_tasklet:
     LOAD_FRAME();
     {
-        PyObject *value = slp_take_tempval(tstate, slp_thread_peek(tstate)->current);
+        PyTaskletObject *current = slp_thread_peek(tstate)->current;
+        PyObject *value = slp_take_tempval(tstate, current);
         UNSTORE_STACK();
         if (!cframe.use_tracing) {
-            TRACING_OFF();
+            SLOW_OFF();
+        }
+        if (SLP_UNLIKELY(current->flags.interrupted)) {
+            /* By the watchdog, before the instruction at prev_instr: it expects no value. */
+            current->flags.interrupted = 0;
+            if (value == NULL) {
+                ERROR();
+            }
+            DECREF(value);
+            oparg = _Py_OPARG(next[-1]);
+            opcode = _Py_OPCODE(next[-1]);
+            if (cframe.use_tracing) {
+                /* It was reported before; it runs and counts in any case, so that there is progress. */
+                SLOW_ON();
+                opcode = _PyOpcode_Deopt[opcode];
+                count_rest(tstate, 1);
+            }
+            RUN_UNTRACED(opcode);
         }
         if (value == NULL) {
             goto tasklet_resumed_raising;
@@ -495,7 +590,7 @@ resumed_raising:
     /* The frame called something, which raised. */
     UNSTORE_STACK();
     if (SLP_UNLIKELY(cframe.use_tracing)) {
-        TRACING_ON();
+        SLOW_ON();
     }
 
 error:

@@ -89,7 +89,8 @@ restore_unless_failed(PyThreadState *tstate, int status, PyObject *type, PyObjec
 static int
 report_to_both(PyThreadState *tstate, _PyInterpreterFrame *frame, int what, PyObject *arg)
 {
-    if (tstate->tracing > 0 || _PyFrame_IsIncomplete(frame)) {
+    if ((tstate->c_tracefunc == NULL && tstate->c_profilefunc == NULL) || tstate->tracing > 0
+        || _PyFrame_IsIncomplete(frame)) {
         return 0;
     }
     PyObject *type, *value, *traceback;

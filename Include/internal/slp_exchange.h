@@ -49,7 +49,7 @@ slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *f
 }
 
 static inline _PyInterpreterFrame *
-slp_load_state(PyThreadState *tstate, PyTaskletObject *t, PyObject **stack_top)
+slp_load_state(PyThreadState *tstate, slp_thread *th, PyTaskletObject *t, PyObject **stack_top)
 {
     _PyInterpreterFrame *frame = t->frame;
     _PyCFrame *cframe = tstate->cframe;
@@ -69,6 +69,9 @@ slp_load_state(PyThreadState *tstate, PyTaskletObject *t, PyObject **stack_top)
     cframe->use_tracing = 0;
     if (SLP_UNLIKELY(t->trace != NULL)) {
         slp_load_trace(tstate, t);
+    }
+    if (SLP_UNLIKELY(th->watch != 0)) {
+        slp_watchdog_switched(tstate, th, t);
     }
     cframe->current_frame = frame;
     return frame;
@@ -100,7 +103,7 @@ slp_switch_frames(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *fr
     left->stack_top = tstate->datastack_top;
     th->current = next;
     th->next = NULL;
-    _PyInterpreterFrame *entered = slp_load_state(tstate, next, next->stack_top);
+    _PyInterpreterFrame *entered = slp_load_state(tstate, th, next, next->stack_top);
     slp_tasklet_check(left);
     slp_tasklet_check(next);
     slp_torture_left(left);

@@ -150,7 +150,7 @@ void slp_scheduler_clear(slp_thread *th);
 int slp_scheduler_init(void);
 
 /* The functions of the module, for its method table. */
-PyObject *slp_scheduler_run(PyObject *module, PyObject *noargs);
+PyObject *slp_scheduler_run(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
                                  PyObject *kwnames);
 PyObject *slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_t nargs,

@@ -81,6 +81,7 @@ typedef struct PyTaskletObject {
         unsigned int ignore_nesting : 1; /* the watchdog interrupts it inside of C functions, too */
         unsigned int pending_irq : 1;  /* the watchdog wanted to, but could not yet */
         unsigned int named : 1;        /* its name stands in slp_interp.names */
+        unsigned int interrupted : 1;  /* suspended before an instruction (slp_watchdog.h) */
         unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
         unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
     } flags;

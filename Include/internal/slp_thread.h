@@ -10,6 +10,7 @@
 
 #include "slp_carrier.h"
 #include "slp_interp.h"
+#include "slp_watchdog.h"
 
 struct PyTaskletObject;
 
@@ -19,6 +20,8 @@ struct PyTaskletObject;
 #define SLP_WATCH_CHANNELS    2        /* a channel callback is set */
 #define SLP_WATCH_TRAP        4        /* slp_thread.switch_trap is not 0 */
 #define SLP_WATCH_IN_CALLBACK 8        /* a callback runs, and must not switch */
+#define SLP_WATCH_SOFT_DUE    16       /* the next switch goes to the watchdog's caller (slp_watchdog.h) */
+#define SLP_WATCH_ARRIVAL     32       /* slp_watchdog_switched() wants to hear who was entered */
 
 /* What a switch leaves behind, to be dropped by who was switched to, since that may run any code. */
 typedef struct {
@@ -43,6 +46,7 @@ typedef struct slp_thread {
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
     bool always_hard;                  /* no offer counts: every switch is a hard one */
+    uint8_t counting;                  /* instructions are counted: SLP_COUNTING, or 0 */
     _PyCFrame *home;                   /* carrier->home: the base activation, if this one has it */
     slp_carrier *carrier;              /* the one that runs */
     slp_carrier *idle;                 /* those whose base activation has nothing to do, linked by `below` */
@@ -58,6 +62,7 @@ typedef struct slp_thread {
     int watch;                         /* SLP_WATCH_ bits */
     int switch_trap;                   /* not 0: switches are refused */
     int pickle_flags;
+    slp_watchdog watchdog;             /* the limits of run() */
 } slp_thread;
 
 /* The state of `tstate`, or NULL if it was never asked for. */

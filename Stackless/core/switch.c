@@ -55,6 +55,9 @@ slp_check_switch_slow(slp_thread *th, bool soft)
 void
 slp_watched_switch(slp_thread *th)
 {
+    if (th->watch & SLP_WATCH_SOFT_DUE) {
+        slp_watchdog_soft(th);
+    }
     if (th->watch & SLP_WATCH_SCHEDULE) {
         slp_call_schedule_callback(th);
     }
@@ -86,7 +89,9 @@ slp_load_trace(PyThreadState *tstate, PyTaskletObject *t)
     tstate->tracing = trace->tracing;
     trace->traceobj = trace->profileobj = NULL;
     slp_tasklet_drop_trace(t);
-    tstate->cframe->use_tracing = slp_is_traced(tstate) && tstate->tracing == 0 ? 255 : 0;
+    if (slp_is_traced(tstate) && tstate->tracing == 0) {
+        tstate->cframe->use_tracing = 255;
+    }
 }
 
 /* What a switch drops may have destructors, which run in the tasklet entered and may schedule, send
@@ -156,7 +161,7 @@ enter_next(PyThreadState *tstate, slp_thread *th)
     th->carrier = carrier;
     th->home = carrier->home;
     tstate->cframe = carrier->cframe;
-    slp_load_state(tstate, next, stack_top);
+    slp_load_state(tstate, th, next, stack_top);
     return carrier;
 }
 

@@ -83,6 +83,7 @@ slp_tasklet_drop_frames(PyTaskletObject *t)
     t->frame = NULL;
     t->chunk = NULL;
     t->stack_top = NULL;
+    t->flags.interrupted = 0;
     t->exc_info = &t->exc_state;
     while (frame != NULL) {
         _PyInterpreterFrame *previous = frame->previous;

@@ -13,6 +13,7 @@ detach(PyObject *capsule)
     slp_thread *th = PyCapsule_GetPointer(capsule, capsule_name);
     th->tstate->root_cframe.previous = NULL;
     th->tstate = NULL;
+    slp_watchdog_off(th);
     slp_scheduler_clear(th);
     slp_carrier_drop_idle(th);
     PyTaskletObject *current = th->current;
@@ -65,6 +66,7 @@ slp_thread_get(PyThreadState *tstate)
     th->holders = 1;
     th->carrier = &th->native;
     slp_carrier_init_native(&th->native);
+    slp_watchdog_off(th);
     PyObject *capsule = PyCapsule_New(th, capsule_name, NULL);
     if (capsule == NULL) {
         th->tstate = NULL;

@@ -5,15 +5,45 @@
 #include "slp_module.h"
 
 PyDoc_STRVAR(run_doc,
-"run($module, /)\n"
+"run($module, /, timeout=0, threadblock=False, soft=False,\n"
+"    ignore_nesting=False, totaltimeout=False, *, max_seconds=None)\n"
 "--\n\n"
-"Run the tasklets of this thread until none is runnable; returns None.\n\n"
+"Run the tasklets of this thread until none is runnable, or until the time is up.\n\n"
 "The caller leaves the run queue meanwhile.  Calls nest: the innermost caller\n"
 "comes back first.  Raises the exception of a tasklet that ended with one; all\n"
 "others stay scheduled then, and a further run() goes on with them.  Tasklets\n"
 "that are blocked or paused may remain.\n\n"
+"timeout         int: a tasklet that runs so many instructions without a switch\n"
+"                is interrupted; 0 or less: it is not\n"
+"threadblock     where nobody is runnable, sleep until another thread makes\n"
+"                somebody so, instead of coming back\n"
+"soft            do not interrupt, but come back at the next switch\n"
+"ignore_nesting  interrupt also where C code of the tasklet is in between\n"
+"totaltimeout    count the instructions of all tasklets together\n"
+"max_seconds     number: interrupt when so many seconds have passed; see\n"
+"                getovershoot()\n\n"
+"Returns the tasklet that was interrupted, which is paused then: insert() lets it\n"
+"go on; None if none was.  While a call with timeout or max_seconds waits,\n"
+"these have no effect in further ones.  TypeError for a timeout that is no int.\n\n"
 "    tasklet(print)(\"hello\")\n"
-"    run()");
+"    interrupted = run(1000)\n"
+"    if interrupted:\n"
+"        interrupted.insert()");
+
+PyDoc_STRVAR(getovershoot_doc,
+"getovershoot($module, /)\n"
+"--\n\n"
+"By how many seconds the last run(max_seconds=...) of this thread came back too\n"
+"late: a float, 0.0 if it came back in time.\n\n"
+"    run(max_seconds=0.010)\n"
+"    budget = 0.016 - getovershoot()");
+
+static PyObject *
+module_getovershoot(PyObject *module, PyObject *noargs)
+{
+    slp_thread *th = slp_thread_now();
+    return th != NULL ? PyFloat_FromDouble(th->watchdog.overshoot) : NULL;
+}
 
 PyDoc_STRVAR(schedule_doc,
 "schedule($module, /, retval=...)\n"
@@ -97,12 +127,14 @@ module_c_stack_pointer(PyObject *module, PyObject *noargs)
 }
 
 static PyMethodDef module_methods[] = {
-    {"run", slp_scheduler_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
+    {"run", _PyCFunction_CAST(slp_scheduler_run), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
+     run_doc},
     {"schedule", _PyCFunction_CAST(slp_scheduler_schedule),
      METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
      schedule_doc},
     {"schedule_remove", _PyCFunction_CAST(slp_scheduler_schedule_remove),
      METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS, schedule_remove_doc},
+    {"getovershoot", module_getovershoot, METH_NOARGS, getovershoot_doc},
     {"getcurrent", module_getcurrent, METH_NOARGS, getcurrent_doc},
     {"getmain", module_getmain, METH_NOARGS, getmain_doc},
     {"getruncount", module_getruncount, METH_NOARGS, getruncount_doc},

@@ -5,6 +5,7 @@
  *   schedule()               stays, now the last      next in the ring        [slp_scheduler_schedule]
  *   schedule_remove()        paused                   next, else the waker    [slp_scheduler_schedule_remove]
  *   run()                    on the list of runners   next; returns if alone  [slp_scheduler_run]
+ *   is interrupted           paused                   the caller of run()     [slp_watchdog_interrupt]
  *   blocks on a channel      in the channel's queue   next, else the waker    [slp_scheduler_successor]
  *   ends                     dead                     next, else the waker    [slp_scheduler_ended]
  *   ends with an exception   dead                     the waker, who gets it  [slp_scheduler_ended]
@@ -101,6 +102,9 @@ pop_runner(slp_thread *th)
     th->runners = t->runner_below;
     t->runner_below = NULL;
     t->flags.waits_in_run = 0;
+    t->flags.threadblock = 0;
+    if (SLP_UNLIKELY(t == th->watchdog.caller))
+        slp_watchdog_off(th);
     return t;
 }
 
@@ -290,23 +294,78 @@ slp_scheduler_ended(slp_thread *th, bool failed)
 
 /* --- the functions of the module --- */
 
+/* One of the switches of run(): a C int.  -1 with TypeError or OverflowError. */
+static int
+get_flag(PyObject *arg, bool *flag)
+{
+    int value = _PyLong_AsInt(arg);
+    if (value == -1 && PyErr_Occurred())
+        return -1;
+    *flag = value != 0;
+    return 0;
+}
+
+/* The arguments of run(); `limits` and `threadblock` are zero so far.  -1 with an exception. */
+static int
+get_limits(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, slp_limits *limits, bool *threadblock)
+{
+    static const char *const keywords[] = {
+        "timeout", "threadblock", "soft", "ignore_nesting", "totaltimeout", "max_seconds", NULL,
+    };
+    static _PyArg_Parser parser = {.keywords = keywords, .fname = "run"};
+    bool *const flags[] = {threadblock, &limits->soft, &limits->ignore_nesting, &limits->total};
+    PyObject *buffer[6] = {NULL};
+    PyObject *const *got = _PyArg_UnpackKeywords(args, nargs, NULL, kwnames, &parser, 0, 5, 0, buffer);
+    if (got == NULL)
+        return -1;
+    Py_ssize_t given = kwnames == NULL ? nargs : 6;
+    if (given > 0 && got[0] != NULL) {
+        limits->timeout = PyLong_AsLong(got[0]);
+        if (limits->timeout == -1 && PyErr_Occurred())
+            return -1;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (given > i + 1 && got[i + 1] != NULL && get_flag(got[i + 1], flags[i]) < 0)
+            return -1;
+    }
+    if (given > 5 && got[5] != NULL && got[5] != Py_None) {
+        limits->max_seconds = PyFloat_AsDouble(got[5]);
+        if (limits->max_seconds == -1.0 && PyErr_Occurred())
+            return -1;
+        if (Py_IS_NAN(limits->max_seconds)) {
+            PyErr_SetString(PyExc_ValueError, "run() argument 'max_seconds' must be a number, not nan");
+            return -1;
+        }
+        limits->timed = true;
+    }
+    return 0;
+}
+
 PyObject *
-slp_scheduler_run(PyObject *module, PyObject *noargs)
+slp_scheduler_run(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
     if (th == NULL)
         return NULL;
+    slp_limits limits = {0};
+    bool threadblock = false;
+    if ((nargs > 0 || kwnames != NULL) && get_limits(args, nargs, kwnames, &limits, &threadblock) < 0)
+        return NULL;
     PyTaskletObject *current = th->current;
 
     slp_settle(current);
-    if (current->next == current)
+    if (current->next == current) {
+        if (limits.timed && th->watchdog.caller == NULL)
+            th->watchdog.overshoot = 0.0;
         Py_RETURN_NONE;
-    if (slp_check_switch(th, soft) < 0)
+    }
+    if (slp_check_switch(th, soft) < 0 || slp_watchdog_arm(th, &limits) < 0)
         return NULL;
     PyTaskletObject *next = current->next;
     slp_ring_unlink(th, current);
     current->flags.waits_in_run = 1;
+    current->flags.threadblock = threadblock;
     current->runner_below = th->runners;
     th->runners = current;
     return slp_switch(th, next, soft);
@@ -352,8 +411,11 @@ schedule(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 
     slp_settle(current);
     PyTaskletObject *next = current->next;
-    if (next == current)
-        return Py_NewRef(retval == SLP_SELF ? (PyObject *)current : retval);
+    if (next == current) {
+        if (SLP_LIKELY(!(th->watch & SLP_WATCH_SOFT_DUE)))
+            return Py_NewRef(retval == SLP_SELF ? (PyObject *)current : retval);
+        next = th->watchdog.caller;
+    }
     if (slp_check_switch(th, soft) < 0)
         return NULL;
     slp_set_tempval(current, Py_NewRef(retval));
