@@ -37,6 +37,7 @@
 
 #include "slp_channel.h"
 #include "slp_exchange.h"
+#include "slp_generators.h"
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 
@@ -183,11 +184,14 @@
     } while (0)
 
 /* Run what a soft function has pushed on this frame (slp_soft.h), which goes on at `next` with the
- * result.  Shims do not count as recursion. */
+ * result.  Shims do not count as recursion.  An exception that is set is raised in the newest one. */
 #define RUN_FRAMES(top)                                                                            \
     do {                                                                                           \
         STORE_FRAME();                                                                             \
         frame = cframe.current_frame = (top);                                                      \
+        if (SLP_UNLIKELY(_PyErr_Occurred(tstate) != NULL)) {                                       \
+            goto enter_raising;                                                                    \
+        }                                                                                          \
         if (!slp_is_shim(frame)) {                                                                 \
             goto enter_frame;                                                                      \
         }                                                                                          \
@@ -408,6 +412,22 @@ enter_frame:
     UNSTORE_STACK();
     NEXT_AFTER_CALL();
 
+enter_raising:
+    /* A generator's frame goes on with the exception that is set. */
+    if (_Py_EnterRecursiveCallTstate(tstate, "")) {
+        tstate->recursion_remaining--;
+        LOAD_FRAME();
+        goto leave_raising;
+    }
+    LOAD_FRAME();
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        SLOW_ON();
+        if (slp_trace_call(tstate, frame) < 0) {
+            goto leave_raising;
+        }
+    }
+    goto resumed_raising;
+
 #if !SLP_DISPATCH_GOTO
 run_traced_or_not:
     if (slow) {
@@ -430,6 +450,7 @@ run_untraced:
 #include "insn_except.h"
 #include "insn_match.h"
 #include "insn_shim.h"
+#include "insn_shim_driver.h"
 #include "insn_shim_module.h"
 
 #if !SLP_DISPATCH_GOTO
@@ -668,15 +689,23 @@ leave_raising:
         cframe.current_frame = caller;
         if (frame->owner == FRAME_OWNED_BY_GENERATOR) {
             slp_generator_finished(tstate, frame, true);
+            frame = caller;
+            LOAD_FRAME();
+            goto delegate_raised;
         }
-        else {
-            if (slp_is_shim(frame)) {
-                tstate->recursion_remaining--;   /* shims are not counted */
-            }
-            slp_frame_clear_and_pop(tstate, frame);
+        if (slp_is_shim(frame)) {
+            tstate->recursion_remaining--;   /* shims are not counted */
         }
+        slp_frame_clear_and_pop(tstate, frame);
         frame = caller;
     }
     LOAD_FRAME();
+    goto resumed_raising;
+
+delegate_raised:
+    /* What this frame was waiting for raised.  A throw() that passes is chained at every level. */
+    if (SLP_UNLIKELY(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)) {
+        _PyErr_ChainStackItem(NULL);
+    }
     goto resumed_raising;
 }

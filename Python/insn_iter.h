@@ -170,7 +170,7 @@ generator_returned:
 {
     PyObject *value = returned_value;
     assert(*(intptr_t *)sp >= 0);
-    const int distance = (int)*(intptr_t *)sp;
+    const int distance = (int)*(intptr_t *)sp & ~SLP_WAITS_FOR_THROW;
     if (SLP_UNLIKELY(tstate->c_tracefunc != NULL)
         && (value != Py_None || Py_IS_TYPE(sp[-1], &PyCoro_Type))) {
         STORE_STACK();
@@ -190,8 +190,7 @@ generator_returned:
         DECREF(value);
     }
     else {
-        assert(_Py_OPCODE(next[-1]) == SEND);
-        sp[-1] = value;
+        sp[-1] = value;   /* SEND, or what does the same in a shim */
     }
     DECREF(generator);
     next += distance;

@@ -84,6 +84,13 @@ slp_soft_register_builtin(const char *name, slp_soft_function function)
     slp_soft_register_function(builtin, function);
 }
 
+slp_soft_function
+slp_soft_registered_builtin(const char *name)
+{
+    PyObject *builtin = PyDict_GetItemString(_PyInterpreterState_GET()->builtins, name);
+    return builtin != NULL && PyCFunction_Check(builtin) ? find(((PyCFunctionObject *)builtin)->m_ml) : NULL;
+}
+
 void
 slp_soft_register_method(PyTypeObject *type, const char *name, slp_soft_function function)
 {

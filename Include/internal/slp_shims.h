@@ -28,6 +28,19 @@
 #define SLP_TASKLET_ENDED  201   /* [result]: the tasklet's function has returned */
 #define SLP_TASKLET_FAILED 202   /* [exception]: the tasklet's function has raised */
 
+#define SLP_GIVE           230   /* [..., value]: return it */
+#define SLP_GIVE_NONE      231   /* [...]: return None */
+#define SLP_STEP           232   /* [iterator]: stands where an iterator was asked for its next value; on a
+                                    value: [iterator, value]; at the end: [result], and a jump */
+#define SLP_STOP           233   /* [value]: raise StopIteration(value) */
+#define SLP_FINISHED       234   /* [exception]: a StopIteration ends the delegation of the caller with its
+                                    value, another one is raised there */
+#define SLP_CLOSE_INNER    235   /* [generator]: find what it delegates to: [generator, NULL, its close];
+                                    nothing to close: jump */
+#define SLP_CLOSE          236   /* [generator]: resume it with GeneratorExit; ends as SLP_STEP does */
+#define SLP_CLOSE_FAILED   237   /* [generator, exception]: resume it with that; the same */
+#define SLP_CLOSE_YIELDED  238   /* [generator, value]: raise RuntimeError */
+#define SLP_CLOSE_RAISED   239   /* [exception]: go on if it is the one that closing raised, else again */
 #define SLP_CONTEXT_DONE   248   /* [context, result]: make that context the thread's again */
 #define SLP_CONTEXT_FAILED 249   /* [context, exception]: the same */
 #define SLP_SEQUENCE_ITEM  250   /* [count, send, iterator, item]: prepare the call of send(item) */
@@ -50,6 +63,16 @@ _PyInterpreterFrame *slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *b
 /* A shim's code object, not yet known to anybody.  NULL with an exception. */
 PyCodeObject *slp_shim_make(const char *name, int stacksize, const uint8_t *code, int code_size,
                             const uint8_t *handlers, int handlers_size);
+
+/* A frame that waits on behalf of FOR_ITER, SEND or SLP_STEP for the frame above holds in the first free slot
+ * of its stack how far to jump when that one is done; with a flag, where it waits because of a throw(). */
+#define SLP_WAITS_FOR_THROW (1 << 30)
+
+static inline void
+slp_frame_wait(_PyInterpreterFrame *frame, intptr_t distance)
+{
+    *(intptr_t *)(frame->localsplus + frame->stacktop) = distance;
+}
 
 /* Build the shims' code objects, once per process.  -1 with an exception. */
 int slp_shims_init(void);

@@ -55,6 +55,8 @@ slp_is_soft_function(PyObject *callable)
 void slp_soft_register_function(PyObject *callable, slp_soft_function function);
 /* Of builtins.NAME, and of TYPE.NAME, a method descriptor of a static type. */
 void slp_soft_register_builtin(const char *name, slp_soft_function function);
+/* What is registered for builtins.NAME so far, or NULL. */
+slp_soft_function slp_soft_registered_builtin(const char *name);
 void slp_soft_register_method(PyTypeObject *type, const char *name, slp_soft_function function);
 /* Of calls type(...), `type` itself only. */
 void slp_soft_register_class(PyTypeObject *type, slp_soft_function function);
@@ -65,5 +67,6 @@ void slp_soft_register_slot(void *slot, slp_soft_function function);
 
 /* The families (Python/soft_*.c), called by slp_soft_init(). */
 void slp_soft_calls_init(void);
+void slp_soft_generators_init(void);
 
 #endif

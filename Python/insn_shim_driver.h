@@ -1,0 +1,129 @@
+/* Instructions of the shims that drive generators and iterators (Python/soft_generators.c). */
+
+/* --- shims of any kind --- */
+
+/* Pop this frame, with what is left on its stack, and go on in the one below. */
+#define POP_SHIM()                                                                                 \
+    do {                                                                                           \
+        STORE_STACK();                                                                             \
+        _PyInterpreterFrame *below_ = frame->previous;                                             \
+        cframe.current_frame = below_;                                                             \
+        slp_frame_clear_and_pop(tstate, frame);                                                    \
+        GO_BACK_TO(below_);                                                                        \
+    } while (0)
+
+INSTRUCTION(SLP_GIVE)
+{
+    PyObject *value = *--sp;
+    POP_SHIM();
+    *sp++ = value;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(SLP_GIVE_NONE)
+{
+    POP_SHIM();
+    *sp++ = Py_NewRef(Py_None);
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
+
+/* --- generators (soft_generators.c) --- */
+
+/* A place to wait, not an instruction to run: the frame above was linked before the shim began. */
+INSTRUCTION(SLP_STEP)
+{
+    _PyErr_SetString(tstate, PyExc_SystemError, "SLP_STEP cannot be run");
+    ERROR();
+}
+
+INSTRUCTION(SLP_STOP)
+{
+    (void)_PyGen_SetStopIterationValue(sp[-1]);
+    ERROR();
+}
+
+/* What the caller delegates to has raised. */
+INSTRUCTION(SLP_FINISHED)
+{
+    raise_again(tstate, *--sp);
+    PyObject *value;
+    if (_PyGen_FetchStopIterationValue(&value) == 0) {
+        STORE_STACK();
+        _PyInterpreterFrame *caller = frame->previous;
+        cframe.current_frame = caller;
+        slp_frame_clear_and_pop(tstate, frame);
+        frame = caller;
+        LOAD_FRAME();
+        returned_value = value;
+        goto generator_returned;
+    }
+    POP_SHIM();
+    goto delegate_raised;
+}
+
+INSTRUCTION(SLP_CLOSE_INNER)
+{
+    PyGenObject *gen = (PyGenObject *)sp[-1];
+    PyObject *delegate = _PyGen_yf(gen);
+    PyObject *close = NULL;
+    if (delegate != NULL) {
+        gen->gi_frame_state = FRAME_EXECUTING;
+        if (_PyObject_LookupAttr(delegate, &_Py_ID(close), &close) < 0) {
+            PyErr_WriteUnraisable(delegate);
+        }
+        DECREF(delegate);
+    }
+    if (close == NULL) {
+        next += oparg;
+    }
+    else {
+        *sp++ = NULL;
+        *sp++ = close;
+    }
+    NEXT_AFTER_CALL();
+}
+
+/* Resume the generator on top of the stack with the exception that is set. */
+#define RESUME_RAISING()                                                                           \
+    do {                                                                                           \
+        PyGenObject *gen_ = (PyGenObject *)sp[-1];                                                 \
+        gen_->gi_frame_state = FRAME_SUSPENDED;                                                    \
+        *(intptr_t *)sp = oparg;                                                                   \
+        STORE_FRAME();                                                                             \
+        frame = cframe.current_frame = slp_throw_into(tstate, gen_, frame);                        \
+        goto enter_raising;                                                                        \
+    } while (0)
+
+INSTRUCTION(SLP_CLOSE)
+{
+    _PyErr_SetNone(tstate, PyExc_GeneratorExit);
+    RESUME_RAISING();
+}
+
+INSTRUCTION(SLP_CLOSE_FAILED)
+{
+    raise_again(tstate, *--sp);
+    RESUME_RAISING();
+}
+#undef RESUME_RAISING
+
+INSTRUCTION(SLP_CLOSE_YIELDED)
+{
+    _PyErr_Format(tstate, PyExc_RuntimeError, "%s ignored GeneratorExit", slp_generator_kind(sp[-2]));
+    ERROR();
+}
+
+INSTRUCTION(SLP_CLOSE_RAISED)
+{
+    PyObject *exc = *--sp;
+    if (!PyErr_GivenExceptionMatches(exc, PyExc_GeneratorExit)
+        && !PyErr_GivenExceptionMatches(exc, PyExc_StopIteration)) {
+        raise_again(tstate, exc);
+        goto unwind;
+    }
+    DECREF(exc);
+    NEXT_AFTER_CALL();
+}
+#undef POP_SHIM

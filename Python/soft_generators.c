@@ -1,0 +1,401 @@
+/* next(), send(), throw() and close() of generators and coroutines as frames.
+ *
+ * Where the base resumes a generator from C, a shim resumes it here:
+ *
+ *      caller ──> <next> shim ──> generator
+ *
+ * The shim's first instruction is SLP_STEP (or one that ends like it): the generator comes back to it as
+ * to a FOR_ITER or a SEND, with a value to go on, or with its result by a jump.
+ *
+ * throw() goes to where the generator waits, which may be several `yield from` or `await` further in:
+ *
+ *      caller ──> <next> shim ──> outer ──> middle ──> inner: the exception is raised here
+ *                                    (each at its SEND, as if that had just resumed the next one)
+ *
+ * so that what the inner one yields travels out through their YIELD_VALUE, what it returns is the value of
+ * the `yield from`, and what it raises is raised there: what the base does by hand, level by level.  While
+ * a tracer is set the base does it, since it resumes the outer ones without their events.
+ *
+ * Only generators that are suspended (or, for send, not started) come here; all complaints about others are
+ * the base's.
+ */
+#include "slp_eval.h"
+
+#include "slp_generators.h"
+#include "slp_softcall.h"
+
+/* [iterator]: next(iterator), generator.send(), generator.throw() */
+static PyCodeObject *shim_next;
+/* [default, iterator]: next(iterator, default) */
+static PyCodeObject *shim_next_default;
+/* [generator]: generator.close() */
+static PyCodeObject *shim_close;
+/* [NULL, callable, tuple]: throw() of an iterator that a generator delegates to */
+static PyCodeObject *shim_throw_inner;
+
+/* Where `gen` stands in a `yield from` or an `await`: what it delegates to (borrowed).  Else NULL. */
+static PyObject *
+delegate_of(PyGenObject *gen)
+{
+    PyObject *delegate = _PyGen_yf(gen);
+    if (delegate != NULL) {
+        assert(Py_REFCNT(delegate) > 1);
+        Py_DECREF(delegate);   /* it is on the generator's stack, too */
+    }
+    return delegate;
+}
+
+/* The SEND of the delegation in which `gen` waits; NULL where the code is not as the compiler makes it. */
+static _Py_CODEUNIT *
+find_send(PyGenObject *gen)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    _Py_CODEUNIT *yield = frame->prev_instr;
+    if (yield <= _PyCode_CODE(frame->f_code) || _Py_OPCODE(yield[0]) != YIELD_VALUE
+        || _Py_OPCODE(yield[-1]) != SEND) {
+        return NULL;
+    }
+    return yield - 1;
+}
+
+/* The base counts a call of a method as a level of recursion: near the limit it shall do so. */
+static bool
+leaves_room(PyThreadState *tstate)
+{
+    return tstate->recursion_remaining > 1;
+}
+
+static bool
+is_generator(PyObject *obj)
+{
+    return Py_IS_TYPE(obj, &PyGen_Type) || Py_IS_TYPE(obj, &PyCoro_Type);
+}
+
+_PyInterpreterFrame *
+slp_resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller, PyObject *sent)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    _PyFrame_StackPush(frame, sent);
+    gen->gi_frame_state = FRAME_EXECUTING;
+    gen->gi_exc_state.previous_item = tstate->exc_info;
+    tstate->exc_info = &gen->gi_exc_state;
+    frame->previous = caller;
+    frame->is_entry = false;
+    return frame;
+}
+
+_PyInterpreterFrame *
+slp_throw_into(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller)
+{
+    _PyInterpreterFrame *frame = slp_resume_generator(tstate, gen, caller, Py_NewRef(Py_None));
+    _PyErr_ChainStackItem(NULL);
+    return frame;
+}
+
+/* A <next> shim that waits at its SLP_STEP for the next value of `iterator`; `instead` (or NULL) is the
+ * default.  NULL with MemoryError. */
+static _PyInterpreterFrame *
+push_next_shim(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *iterator, PyObject *instead)
+{
+    PyObject *values[] = {Py_XNewRef(instead), Py_NewRef(iterator)};
+    _PyInterpreterFrame *shim = instead == NULL
+                                    ? slp_shim_push(tstate, caller, shim_next, 1, values + 1, 1)
+                                    : slp_shim_push(tstate, caller, shim_next_default, 1, values, 2);
+    if (shim != NULL) {
+        slp_frame_wait(shim, _Py_OPARG(*shim->prev_instr));
+    }
+    return shim;
+}
+
+/* next(generator) and generator.send(value). */
+static PyObject *
+send_with_frames(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *generator, PyObject *value,
+                 PyObject *instead, _PyInterpreterFrame **top)
+{
+    PyGenObject *gen = (PyGenObject *)generator;
+    bool startable = gen->gi_frame_state == FRAME_CREATED && value == Py_None;
+    if (gen->gi_frame_state != FRAME_SUSPENDED && !startable) {
+        return SLP_NOT_SOFT;
+    }
+    _PyInterpreterFrame *shim = push_next_shim(tstate, below, generator, instead);
+    if (shim == NULL) {
+        return NULL;
+    }
+    *top = slp_resume_generator(tstate, gen, shim, Py_NewRef(value));
+    return SLP_ENTER;
+}
+
+/* What else is registered for next(), or NULL. */
+static slp_soft_function next_of_others;
+
+static PyObject *
+soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+          Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (nargs < 1 || nargs > 2 || kwnames != NULL || !Py_IS_TYPE(args[0], &PyGen_Type)) {
+        return next_of_others == NULL ? SLP_NOT_SOFT
+                                      : next_of_others(tstate, below, self, args, nargs, kwnames, top);
+    }
+    return send_with_frames(tstate, below, args[0], Py_None, nargs == 2 ? args[1] : NULL, top);
+}
+
+/* generator.__next__(): the wrapper of the slot. */
+static PyObject *
+soft_next_method(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+                 Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (nargs != 0 || kwnames != NULL || !Py_IS_TYPE(self, &PyGen_Type)) {
+        return SLP_NOT_SOFT;
+    }
+    return send_with_frames(tstate, below, self, Py_None, NULL, top);
+}
+
+static PyObject *
+soft_send(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+          Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (nargs != 1 || kwnames != NULL || !is_generator(self) || !leaves_room(tstate)) {
+        return SLP_NOT_SOFT;
+    }
+    return send_with_frames(tstate, below, self, args[0], NULL, top);
+}
+
+/* --- throw --- */
+
+/* The exception that throw(*args) names, set as the one being raised; -1 when the base has to complain, and
+ * nothing is set. */
+static int
+set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *type = args[0];
+    PyObject *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
+    PyObject *traceback = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
+    if (traceback != NULL && !PyTraceBack_Check(traceback)) {
+        return -1;
+    }
+    if (PyExceptionClass_Check(type)) {
+        Py_INCREF(type);
+        /* None is a value to be normalised, too, as it is in the base. */
+        value = Py_XNewRef(nargs > 1 ? args[1] : NULL);
+        Py_XINCREF(traceback);
+        _PyErr_NormalizeException(tstate, &type, &value, &traceback);
+        _PyErr_Restore(tstate, type, value, traceback);
+        return 0;
+    }
+    if (!PyExceptionInstance_Check(type) || value != NULL) {
+        return -1;
+    }
+    traceback = traceback != NULL ? Py_NewRef(traceback) : PyException_GetTraceback(type);
+    _PyErr_Restore(tstate, Py_NewRef(PyExceptionInstance_Class(type)), Py_NewRef(type), traceback);
+    return 0;
+}
+
+/* Can a tuple of these be thrown?  As set_thrown() sees it. */
+static bool
+is_throwable(PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || nargs > 3) {
+        return false;
+    }
+    if (nargs > 2 && args[2] != Py_None && !PyTraceBack_Check(args[2])) {
+        return false;
+    }
+    return PyExceptionClass_Check(args[0])
+           || (PyExceptionInstance_Check(args[0]) && (nargs == 1 || args[1] == Py_None));
+}
+
+/* Link `gen`, which waits for another generator, as its SEND would. */
+static _PyInterpreterFrame *
+link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    _Py_CODEUNIT *send = find_send(gen);
+    frame->prev_instr = send;
+    slp_frame_wait(frame, _Py_OPARG(*send) | SLP_WAITS_FOR_THROW);
+    gen->gi_frame_state = FRAME_EXECUTING;
+    gen->gi_exc_state.previous_item = tstate->exc_info;
+    tstate->exc_info = &gen->gi_exc_state;
+    frame->previous = caller;
+    frame->is_entry = false;
+    tstate->recursion_remaining--;
+    return frame;
+}
+
+/* Link a suspended generator, and all that it delegates to, to `caller`, which waits for it; the frame in
+ * which to go on, or, with an exception set, to raise it.  NULL where the base has to do it. */
+static _PyInterpreterFrame *
+throw_with_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen,
+                  PyObject *const *args, Py_ssize_t nargs)
+{
+    /* First look, since nothing may be changed when the base has to do it. */
+    if (gen->gi_frame_state != FRAME_SUSPENDED || !is_throwable(args, nargs)) {
+        return NULL;
+    }
+    PyGenObject *inner = gen;
+    PyObject *delegate = delegate_of(inner);
+    PyObject *method = NULL;
+    if (delegate != NULL) {
+        if (tstate->c_tracefunc != NULL || PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+            return NULL;
+        }
+        for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = delegate_of(inner)) {
+            if (find_send(inner) == NULL) {
+                return NULL;
+            }
+            if (!is_generator(delegate)) {
+                if (_PyObject_LookupAttr(delegate, &_Py_ID(throw), &method) < 0) {
+                    return NULL;
+                }
+                break;
+            }
+            if (((PyGenObject *)delegate)->gi_frame_state != FRAME_SUSPENDED) {
+                return NULL;
+            }
+        }
+    }
+
+    _PyInterpreterFrame *frame = caller;
+    for (PyGenObject *outer = gen; outer != inner; outer = (PyGenObject *)delegate) {
+        delegate = delegate_of(outer);
+        frame = link_waiting(tstate, outer, frame);
+    }
+    if (method == NULL) {
+        (void)set_thrown(tstate, args, nargs);
+        return slp_throw_into(tstate, inner, frame);
+    }
+    frame = link_waiting(tstate, inner, frame);
+    PyObject *tuple = _PyTuple_FromArray(args, nargs);
+    PyObject *values[] = {NULL, method, tuple};
+    _PyInterpreterFrame *shim = NULL;
+    if (tuple != NULL) {
+        shim = slp_shim_push(tstate, frame, shim_throw_inner, 0, values, 3);
+    }
+    else {
+        Py_DECREF(method);
+    }
+    if (shim == NULL) {
+        tstate->recursion_remaining++;
+        return frame;   /* the innermost generator gets the MemoryError */
+    }
+    return shim;
+}
+
+static PyObject *
+soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (kwnames != NULL || !is_generator(self) || ((PyGenObject *)self)->gi_frame_state != FRAME_SUSPENDED
+        || !leaves_room(tstate)) {
+        return SLP_NOT_SOFT;
+    }
+    _PyInterpreterFrame *shim = push_next_shim(tstate, below, self, NULL);
+    if (shim == NULL) {
+        return NULL;
+    }
+    *top = throw_with_frames(tstate, shim, (PyGenObject *)self, args, nargs);
+    if (*top == NULL) {
+        slp_frame_clear_and_pop(tstate, shim);
+        return _PyErr_Occurred(tstate) ? NULL : SLP_NOT_SOFT;
+    }
+    return SLP_ENTER;
+}
+
+/* --- close --- */
+
+static PyObject *
+soft_close(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (nargs != 0 || kwnames != NULL || !is_generator(self)
+        || ((PyGenObject *)self)->gi_frame_state != FRAME_SUSPENDED || !leaves_room(tstate)) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *values[] = {Py_NewRef(self)};
+    *top = slp_shim_push(tstate, below, shim_close, 0, values, 1);
+    return *top == NULL ? NULL : SLP_ENTER;
+}
+
+const char *
+slp_generator_kind(PyObject *generator)
+{
+    return PyCoro_CheckExact(generator)       ? "coroutine"
+           : PyAsyncGen_CheckExact(generator) ? "async generator"
+                                              : "generator";
+}
+
+/* --- registration --- */
+
+/* One entry of an exception table: `count` code units from `start` on are covered by `handler`, which finds
+ * `depth` values and the exception on the stack. */
+#define COVER(start, count, handler, depth) 0x80 | (start), (count), (handler), (depth) << 1
+
+static PyCodeObject *
+make_shim(const char *name, int stacksize, const uint8_t *code, size_t code_size, const uint8_t *handlers,
+          size_t handlers_size)
+{
+    PyCodeObject *shim = slp_shim_make(name, stacksize, code, (int)code_size, handlers, (int)handlers_size);
+    if (shim == NULL) {
+        PyErr_Print();
+        Py_FatalError("cannot make the shims of generators");
+    }
+    return shim;
+}
+
+static void
+make_shims(void)
+{
+    static const uint8_t next_code[] = {
+        SLP_STEP, 1,
+        SLP_GIVE, 0,
+        SLP_STOP, 0,
+    };
+    static const uint8_t default_code[] = {
+        SLP_STEP, 1,
+        SLP_GIVE, 0,
+        POP_TOP, 0,
+        SLP_GIVE, 0,
+    };
+    static const uint8_t close_code[] = {
+        SLP_CLOSE_INNER, 8,
+        PRECALL, 0, CACHE, 0,
+        CALL, 0, CACHE, 0, CACHE, 0, CACHE, 0, CACHE, 0,
+        POP_TOP, 0,
+        SLP_CLOSE, 1,            /* 9 */
+        SLP_CLOSE_YIELDED, 0,
+        SLP_GIVE_NONE, 0,
+        SLP_CLOSE_FAILED, 1,     /* 12 */
+        SLP_CLOSE_YIELDED, 0,
+        SLP_GIVE_NONE, 0,
+        SLP_CLOSE_RAISED, 0,     /* 15 */
+        SLP_GIVE_NONE, 0,
+    };
+    static const uint8_t close_handlers[] = {COVER(0, 8, 12, 1), COVER(9, 1, 15, 0), COVER(12, 1, 15, 0)};
+    static const uint8_t throw_code[] = {
+        NOP, 0,
+        CALL_FUNCTION_EX, 0,
+        SLP_GIVE, 0,
+        SLP_FINISHED, 0,
+    };
+    static const uint8_t throw_handlers[] = {COVER(0, 2, 3, 0)};
+    shim_next = make_shim("<next>", 2, next_code, sizeof(next_code), NULL, 0);
+    shim_next_default = make_shim("<next with default>", 3, default_code, sizeof(default_code), NULL, 0);
+    shim_close = make_shim("<close>", 4, close_code, sizeof(close_code), close_handlers,
+                           sizeof(close_handlers));
+    shim_throw_inner = make_shim("<throw>", 4, throw_code, sizeof(throw_code), throw_handlers,
+                                 sizeof(throw_handlers));
+}
+
+void
+slp_soft_generators_init(void)
+{
+    make_shims();
+    PyTypeObject *const types[] = {&PyGen_Type, &PyCoro_Type};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        slp_soft_register_method(types[i], "send", soft_send);
+        slp_soft_register_method(types[i], "throw", soft_throw);
+        slp_soft_register_method(types[i], "close", soft_close);
+    }
+    slp_soft_register_slot((void *)PyGen_Type.tp_iternext, soft_next_method);
+    next_of_others = slp_soft_registered_builtin("next");
+    slp_soft_register_builtin("next", soft_next);
+}
