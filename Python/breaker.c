@@ -7,6 +7,8 @@
  *   pending calls          interp.pending.calls_to_do  main thread                     Py_MakePendingCalls
  *   another thread wants   interp.gil_drop_request     the holder of the GIL           the base's GIL code
  *     the GIL
+ *   throw(), kill() for a  interp.pending.async_exc    the thread of the tasklet       answer_letters()
+ *     running tasklet          and slp_thread.letters
  *   PyThreadState_         interp.pending.async_exc    the thread it was sent to       answer_async_exc()
  *     SetAsyncExc              and tstate.async_exc
  *   an alarm rings         its slp_alarm               the thread that set it          answer_alarm()
@@ -31,14 +33,35 @@ recompute_breaker(PyInterpreterState *interp)
     _Py_atomic_store_relaxed(&ceval->eval_breaker, wanted);
 }
 
+/* An exception from another thread has been received: are there more on their way? */
+static void
+recompute_async_exc(PyInterpreterState *interp)
+{
+    PyThreadState *p = PyInterpreterState_ThreadHead(interp);
+    while (p != NULL && p->async_exc == NULL
+           && (slp_thread_peek(p) == NULL || slp_thread_peek(p)->letters == NULL)) {
+        p = PyThreadState_Next(p);
+    }
+    interp->ceval.pending.async_exc = p != NULL;
+    recompute_breaker(interp);
+}
+
+/* Deliver what other threads have thrown at tasklets that ran. */
+static int
+answer_letters(PyThreadState *tstate, slp_thread *th)
+{
+    int status = slp_thread_read_letters(th);
+    recompute_async_exc(tstate->interp);
+    return status;
+}
+
 /* Raise the exception that another thread sent to this one. */
 static int
 answer_async_exc(PyThreadState *tstate)
 {
     PyObject *exc = tstate->async_exc;
     tstate->async_exc = NULL;
-    tstate->interp->ceval.pending.async_exc = 0;
-    recompute_breaker(tstate->interp);
+    recompute_async_exc(tstate->interp);
     _PyErr_SetNone(tstate, exc);
     Py_DECREF(exc);
     return -1;
@@ -79,6 +102,9 @@ slp_handle_breaker(PyThreadState *tstate)
     }
     if (SLP_UNLIKELY(slp_alarms_set != 0)) {
         answer_alarm(tstate);
+    }
+    if (SLP_UNLIKELY(th != NULL && th->letters != NULL) && answer_letters(tstate, th) < 0) {
+        return -1;
     }
     if (tstate->async_exc != NULL) {
         return answer_async_exc(tstate);

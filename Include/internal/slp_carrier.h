@@ -57,6 +57,7 @@
 #include "slp_base.h"
 
 struct slp_thread;
+struct PyTaskletObject;
 typedef struct slp_slab slp_slab;
 
 typedef struct slp_carrier {
@@ -69,6 +70,7 @@ typedef struct slp_carrier {
     slp_slab *slab;                    /* where it comes from; NULL: native */
     struct slp_carrier *below;         /* in a list: the next; of a hop: the carrier that waits for it */
     PyObject **stack_top;              /* pinned: the tasklet's tstate->datastack_top */
+    struct PyTaskletObject *tasklet;   /* borrowed; who is pinned here, or NULL */
     bool in_c;                         /* pinned: C code made the switch, not the loop */
     int trash_nesting;                 /* pinned: its tstate->trash_delete_nesting */
     _PyCFrame start;                   /* below the base activation in the chain of tstate->cframe */
@@ -84,6 +86,13 @@ slp_carrier *slp_carrier_new(void (*entry)(void *value));
 
 /* Give a carrier back to the pool; nothing runs on it, and what lies on it is forgotten. */
 void slp_carrier_free(slp_carrier *carrier);
+
+/* Give back the carrier of a tasklet that never runs again, and those that wait for its hops. */
+void slp_carrier_abandon(slp_carrier *carrier);
+
+/* A new list of the tasklets of the thread that are pinned to carriers, without main.  NULL with
+ * MemoryError. */
+PyObject *slp_carrier_list_pinned(struct slp_thread *th);
 
 /* Leave the C stack of `from`, go on where `to` was left (or at its entry, with `value`).  Returns when
  * somebody switches back, with that switch's value. */

@@ -142,6 +142,9 @@ slp_scheduler_successor(slp_thread *th, bool soft)
  * wait is over, and so are those of the inner callers, which become ordinary runnable tasklets. */
 void slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where);
 
+/* Empty the queue but for the current tasklet, and the list of runners.  The tasklets are left paused. */
+void slp_scheduler_pause_others(slp_thread *th);
+
 /* The thread ended (its `tstate` is NULL already, so that nothing is added any more): empty its
  * queue and its list of runners.  The tasklets are left paused. */
 void slp_scheduler_clear(slp_thread *th);

@@ -33,6 +33,14 @@ typedef struct {
     PyObject *profileobj;
 } slp_leaving;
 
+/* An exception for a tasklet that its thread runs: delivered when that thread looks at its eval breaker
+ * (Stackless/module/tasklet_errors.c). */
+typedef struct slp_letter {
+    struct slp_letter *next;
+    struct PyTaskletObject *tasklet;   /* strong */
+    PyObject *bomb;                    /* strong */
+} slp_letter;
+
 typedef struct slp_thread {
     PyThreadState *tstate;             /* borrowed; NULL once the thread state is gone */
     Py_ssize_t holders;                /* the thread state, while it lives, and every tasklet that
@@ -40,6 +48,8 @@ typedef struct slp_thread {
     struct PyTaskletObject *main;      /* strong; the thread's own flow of control */
     struct PyTaskletObject *current;   /* strong; the one that runs */
     struct PyTaskletObject *next;      /* strong; mail to the loop: who runs after SLP_UNWIND */
+    struct PyTaskletObject *ender;     /* borrowed; the current tasklet, while it ends the pinned ones: it
+                                          takes main's place as the waker.  Else NULL */
     struct PyTaskletObject *runners;   /* strong; innermost caller of run() that waits, linked
                                           by its `runner_below` */
     int runcount;                      /* tasklets in the run queue, the current one included */
@@ -56,8 +66,11 @@ typedef struct slp_thread {
     slp_carrier native;                /* the thread's own stack */
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
     slp_interp *interp;                /* held, that of the thread state */
+    slp_letter *letters;               /* from other threads, the oldest first */
     PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
     bool asleep;                       /* it sleeps, and nobody has woken it yet */
+    void (*on_delete)(void *);         /* with the next: tstate->on_delete, to be called after ours */
+    void *on_delete_data;
     bool has_carriers;                 /* a tasklet of it may be pinned */
     int watch;                         /* SLP_WATCH_ bits */
     int switch_trap;                   /* not 0: switches are refused */
@@ -74,6 +87,12 @@ slp_thread_peek(PyThreadState *tstate)
 
 /* The state of `tstate`, made with its main tasklet on first use.  NULL with MemoryError. */
 slp_thread *slp_thread_get(PyThreadState *tstate);
+
+/* Deliver the letters: 0, or -1 with the exception that one brings for the current tasklet. */
+int slp_thread_read_letters(slp_thread *th);
+
+/* Throw them away. */
+void slp_thread_drop_letters(slp_thread *th);
 
 /* Free the memory of a struct without holders. */
 void slp_thread_free(slp_thread *th);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "slp_platf.h"
-#include "slp_thread.h"
+#include "slp_tasklet.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #  include <sanitizer/asan_interface.h>
@@ -47,6 +47,8 @@ _Thread_local char *slp_stack_limit = (char *)UINTPTR_MAX;
 struct slp_slab {
     slp_slab *next;                    /* in the list of those with a free carrier */
     slp_slab *prev;
+    slp_slab *next_of_all;             /* in the list of all */
+    slp_slab *prev_of_all;
     char *mapping;
     slp_carrier *free;                 /* linked by `below` */
     int free_count;
@@ -54,6 +56,7 @@ struct slp_slab {
 };
 
 static slp_slab *open_slabs;           /* those with a free carrier */
+static slp_slab *all_slabs;
 static size_t free_count;
 static size_t protected_guards;
 
@@ -125,6 +128,11 @@ new_slab(void)
     }
     slab->free_count = SLAB_CARRIERS;
     free_count += SLAB_CARRIERS;
+    slab->next_of_all = all_slabs;
+    if (all_slabs != NULL) {
+        all_slabs->prev_of_all = slab;
+    }
+    all_slabs = slab;
     open_slab(slab);
     return 0;
 }
@@ -148,6 +156,7 @@ slp_carrier_new(void (*entry)(void *value))
 #endif
     carrier->below = NULL;
     carrier->home = NULL;
+    carrier->tasklet = NULL;
     carrier->limit = carrier->low + MARGIN;
     carrier->start = (_PyCFrame){0};
     carrier->cframe = &carrier->start;
@@ -160,6 +169,7 @@ slp_carrier_free(slp_carrier *carrier)
 {
     slp_slab *slab = carrier->slab;
     carrier->sp = NULL;
+    carrier->tasklet = NULL;
     carrier->cframe = carrier->home = NULL;
     carrier->below = slab->free;
     slab->free = carrier;
@@ -173,12 +183,42 @@ slp_carrier_free(slp_carrier *carrier)
     if (slab->free_count == SLAB_CARRIERS) {
         /* The page tables go, too. */
         close_slab(slab);
+        if (slab->next_of_all != NULL) {
+            slab->next_of_all->prev_of_all = slab->prev_of_all;
+        }
+        *(slab->prev_of_all != NULL ? &slab->prev_of_all->next_of_all : &all_slabs) = slab->next_of_all;
         free_count -= SLAB_CARRIERS;
         munmap(slab->mapping, SLAB_SIZE);
         PyMem_RawFree(slab);
         return;
     }
     (void)madvise(carrier->low, (size_t)(carrier->high - carrier->low), MADV_DONTNEED);
+}
+
+void
+slp_carrier_abandon(slp_carrier *carrier)
+{
+    while (carrier != NULL && carrier->slab != NULL) {
+        slp_carrier *below = carrier->below;
+        slp_carrier_free(carrier);
+        carrier = below;
+    }
+}
+
+PyObject *
+slp_carrier_list_pinned(slp_thread *th)
+{
+    PyObject *list = PyList_New(0);
+    for (slp_slab *slab = all_slabs; list != NULL && slab != NULL; slab = slab->next_of_all) {
+        for (int i = 0; i < SLAB_CARRIERS && list != NULL; i++) {
+            PyTaskletObject *t = slab->carriers[i].tasklet;
+            if (t != NULL && t->thread == th && !t->flags.is_main
+                && PyList_Append(list, (PyObject *)t) < 0) {
+                Py_CLEAR(list);
+            }
+        }
+    }
+    return list;
 }
 
 /* --- switching --- */
@@ -307,6 +347,7 @@ slp_carrier_reserve(slp_thread *th)
 {
     if (th->idle == NULL) {
         th->idle = slp_carrier_new(slp_carrier_main);
+        th->has_carriers = true;
         th->idle_count += th->idle != NULL;
     }
     return th->idle != NULL ? 0 : -1;

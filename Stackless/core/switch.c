@@ -144,6 +144,7 @@ enter_next(PyThreadState *tstate, slp_thread *th)
     if (next->flags.pinned) {
         carrier = next->carrier;
         next->flags.pinned = 0;
+        carrier->tasklet = NULL;
         stack_top = carrier->stack_top;
         tstate->trash_delete_nesting = carrier->trash_nesting;
     }
@@ -205,6 +206,7 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
         here->stack_top = tstate->datastack_top;
         here->trash_nesting = tstate->trash_delete_nesting;
         here->in_c = !soft;
+        here->tasklet = left;
         left->carrier = here;
         left->flags.pinned = 1;
     }

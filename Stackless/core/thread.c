@@ -1,20 +1,51 @@
-/* The life of an slp_thread: made on first use, detached when its thread state is cleared. */
+/* The life of an slp_thread: made on first use, detached when its thread state is cleared.
+ *
+ *   moment                                   what is done                               [function]
+ *   first use                                made with its main tasklet                 [slp_thread_get]
+ *   the interpreter ends, after the          pinned tasklets of the calling thread are  [slp_atexit_call]
+ *     program's own exit functions           killed
+ *   PyThreadState_Clear() begins: the        the same, if it is the calling thread's    [dict_cleared]
+ *     dict of the thread state goes
+ *   PyThreadState_Clear() ends: on_delete    pinned tasklets are forgotten, all         [detach]
+ *     is called                              tasklets lose their thread
+ *   the last tasklet of it is freed          freed                                      [slp_thread_free]
+ *
+ * PyThreadState_Clear() is the one function through which all thread states go: those of threading, of
+ * PyGILState_Release(), of ended interpreters and, in the child, of the threads that a fork has left
+ * behind.  When it begins, its thread holds the GIL and can run Python code as always, since the base drops
+ * the thread's objects there, whose destructors are any code.  In between, the struct stays attached, so
+ * that such code does not make another one, which nobody would detach.
+ */
 #include "slp_thread.h"
 
 #include "slp_generators.h"
+#include "slp_idle.h"
 #include "slp_scheduler.h"
+
+#include "internal/pycore_pylifecycle.h"
 
 static const char capsule_name[] = "_stackless.thread";
 
-/* The thread state is being cleared: its tasklets lose their thread. */
+/* tstate->on_delete: the last step of PyThreadState_Clear().  Its tasklets lose their thread. */
 static void
-detach(PyObject *capsule)
+detach(void *data)
 {
-    slp_thread *th = PyCapsule_GetPointer(capsule, capsule_name);
-    th->tstate->root_cframe.previous = NULL;
+    slp_thread *th = data;
+    PyThreadState *tstate = th->tstate;
+    PyInterpreterState *interp = tstate->interp;
+    void (*on_delete)(void *) = th->on_delete;
+    void *on_delete_data = th->on_delete_data;
+    /* What ran since these were cleared may have made new ones. */
+    for (int i = 0; i < 10 && (tstate->dict != NULL || tstate->context != NULL); i++) {
+        Py_CLEAR(tstate->dict);
+        Py_CLEAR(tstate->context);
+    }
+    slp_pinned_forget_all(th);
+    tstate->root_cframe.previous = NULL;
     th->tstate = NULL;
     slp_watchdog_off(th);
     slp_scheduler_clear(th);
+    slp_thread_drop_letters(th);
     slp_carrier_drop_idle(th);
     PyTaskletObject *current = th->current;
     th->current = NULL;
@@ -22,13 +53,50 @@ detach(PyObject *capsule)
     Py_CLEAR(th->next);
     Py_CLEAR(th->main);
     slp_thread_release(th);
+    slp_idle_look_again(interp);
+    if (on_delete != NULL) {
+        on_delete(on_delete_data);
+    }
+}
+
+/* The destructor of the capsule in the thread state's dict: the thread state is being cleared. */
+static void
+dict_cleared(PyObject *capsule)
+{
+    slp_thread *th = PyCapsule_GetPointer(capsule, capsule_name);
+    PyThreadState *tstate = th->tstate;
+    if (tstate == _PyThreadState_UncheckedGet() && th->current == th->main && th->next == NULL
+        && !_Py_IsFinalizing() && !tstate->interp->finalizing) {
+        /* A callback's PyGILState_Release() must not take its call for the outermost one. */
+        tstate->gilstate_counter++;
+        slp_pinned_end_all(th);
+        tstate->gilstate_counter--;
+    }
+    th->on_delete = tstate->on_delete;
+    th->on_delete_data = tstate->on_delete_data;
+    tstate->on_delete = detach;
+    tstate->on_delete_data = th;
+}
+
+void slp_atexit_call(PyInterpreterState *interp);
+
+/* Takes the place of _PyAtExit_Call() where an interpreter ends. */
+void
+slp_atexit_call(PyInterpreterState *interp)
+{
+    _PyAtExit_Call(interp);
+    slp_thread *th = slp_thread_peek(_PyThreadState_GET());
+    if (th != NULL && th->next == NULL) {
+        slp_pinned_end_all(th);
+    }
 }
 
 void
 slp_thread_free(slp_thread *th)
 {
     assert(th->tstate == NULL && th->main == NULL && th->current == NULL);
-    if (th->bell != NULL) {
+    /* Who still sleeps there belongs to a process that ends. */
+    if (th->bell != NULL && !th->asleep) {
         PyThread_free_lock(th->bell);
     }
     PyObject_Free(th->spare_heap);
@@ -89,7 +157,7 @@ slp_thread_get(PyThreadState *tstate)
     th->main = main;
     th->current = (PyTaskletObject *)Py_NewRef(main);
     tstate->root_cframe.previous = (_PyCFrame *)th;
-    PyCapsule_SetDestructor(capsule, detach);
+    PyCapsule_SetDestructor(capsule, dict_cleared);
     Py_DECREF(capsule);
     return th;
 }

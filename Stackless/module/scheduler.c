@@ -128,7 +128,7 @@ slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where)
 static inline PyTaskletObject *
 waker(slp_thread *th)
 {
-    return th->runners != NULL ? th->runners : th->main;
+    return th->runners != NULL ? th->runners : th->ender != NULL ? th->ender : th->main;
 }
 
 /* Must the waker stay where it is as long as anybody else could run?  It is blocked on a channel, or is the
@@ -469,14 +469,25 @@ slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_
 /* --- the end of a thread --- */
 
 void
-slp_scheduler_clear(slp_thread *th)
+slp_scheduler_pause_others(slp_thread *th)
 {
     while (th->runners != NULL)
         Py_DECREF(pop_runner(th));
     PyTaskletObject *current = th->current;
-    while (current != NULL && current->next != NULL) {
+    while (current != NULL && current->next != NULL && current->next != current) {
         PyTaskletObject *t = current->next;
         slp_ring_unlink(th, t);
         Py_DECREF(t);
+    }
+}
+
+void
+slp_scheduler_clear(slp_thread *th)
+{
+    slp_scheduler_pause_others(th);
+    PyTaskletObject *current = th->current;
+    if (current != NULL && current->next != NULL) {
+        slp_ring_unlink(th, current);
+        Py_DECREF(current);
     }
 }

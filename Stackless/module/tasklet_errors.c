@@ -7,6 +7,7 @@
  *   blocked                   the same; it leaves the channel, and what it was about to send is dropped
  *   waiting in run()          the same; that wait is over, and so are those of the inner callers
  *   of another thread         the same there; if pending is false it is the next one there
+ *   current in another thread it is raised there when the thread looks at its eval breaker
  *   not alive                 RuntimeError, but for TaskletExit, which it does not need
  */
 #include "slp_bomb.h"
@@ -33,6 +34,65 @@ arm(PyTaskletObject *t, PyObject *bomb)
     }
     Py_DECREF(displaced);
     Py_XDECREF(channel);
+}
+
+/* Send `bomb` (stolen) to a tasklet that another thread runs at the moment.  -1 with MemoryError. */
+static int
+post_letter(PyTaskletObject *t, PyObject *bomb)
+{
+    slp_thread *th = t->thread;
+    slp_letter *letter = PyMem_Malloc(sizeof(slp_letter));
+    if (letter == NULL) {
+        Py_DECREF(bomb);
+        PyErr_NoMemory();
+        return -1;
+    }
+    *letter = (slp_letter){.tasklet = (PyTaskletObject *)Py_NewRef(t), .bomb = bomb};
+    slp_letter **end = &th->letters;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = letter;
+    _PyEval_SignalAsyncExc(th->tstate->interp);
+    return 0;
+}
+
+int
+slp_thread_read_letters(slp_thread *th)
+{
+    int status = 0;
+    while (th->letters != NULL && status == 0) {
+        slp_letter *letter = th->letters;
+        PyTaskletObject *t = letter->tasklet;
+        PyObject *bomb = letter->bomb;
+        th->letters = letter->next;
+        PyMem_Free(letter);
+        if (t == th->current) {
+            slp_bomb_explode(th->tstate, bomb);
+            Py_DECREF(bomb);
+            status = -1;
+        }
+        else if (t->thread->tstate != NULL && slp_tasklet_alive(t) && t->thread->current != t) {
+            arm(t, bomb);
+        }
+        else {
+            Py_DECREF(bomb);   /* it has ended meanwhile */
+        }
+        Py_DECREF(t);
+    }
+    return status;
+}
+
+void
+slp_thread_drop_letters(slp_thread *th)
+{
+    while (th->letters != NULL) {
+        slp_letter *letter = th->letters;
+        th->letters = letter->next;
+        Py_DECREF(letter->tasklet);
+        Py_DECREF(letter->bomb);
+        PyMem_Free(letter);
+    }
 }
 
 /* Is this about ending the tasklet, and no more? */
@@ -93,6 +153,12 @@ raise_in(slp_thread *th, PyTaskletObject *t, const char *method, PyObject *bomb,
     if (here && !pending && slp_check_switch(th, soft) < 0) {
         Py_DECREF(bomb);
         return NULL;
+    }
+    if (!here && t == t->thread->current && t->thread->next == NULL) {
+        if (post_letter(t, bomb) < 0) {
+            return NULL;
+        }
+        Py_RETURN_NONE;
     }
     arm(t, bomb);
     if (!here && !pending) {

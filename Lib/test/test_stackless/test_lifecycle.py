@@ -1,0 +1,347 @@
+"""The end of the interpreter, with tasklets in every state; each case in a process of its own."""
+
+import textwrap
+import unittest
+
+from . import interpreters
+
+PROGRAM = '''
+import atexit, os, sys, threading
+import stackless
+from stackless import *
+
+def say(*words):
+    print(*words, flush=True)
+
+def inside(function, *args):
+    """Call function(*args) inside of a C function."""
+    return list(map(lambda _: function(*args), [1]))[0]
+
+def guarded(function, *args):
+    try:
+        return inside(function, *args)
+    except BaseException as error:
+        say(type(error).__name__)
+        raise
+    finally:
+        say("finally")
+
+def deep(n, function, *args):
+    return function(*args) if n == 0 else inside(deep, n - 1, function, *args)
+'''
+
+
+class LifeCase(unittest.TestCase):
+    def ends(self, program, status=0, output='', errors=''):
+        """The program ends with this exit status, prints `output`, and `errors` (a regular expression)."""
+        done = interpreters.run_python('-X', 'faulthandler', '-c', PROGRAM + textwrap.dedent(program))
+        self.assertEqual((done.returncode, done.stdout), (status, output), done.stderr)
+        if errors:
+            self.assertRegex(done.stderr, errors)
+        else:
+            self.assertEqual(done.stderr, '')
+
+
+class TestLiveTasklets(LifeCase):
+    def test_never_run(self):
+        self.ends('t = tasklet(say)("never")')
+
+    def test_scheduled_blocked_paused_soft_ones_stop(self):
+        self.ends('''
+            def body(wait):
+                try:
+                    wait()
+                finally:
+                    say("finally")
+            ch = channel()
+            ts = [tasklet(body, (wait,)) for wait in (ch.receive, schedule_remove, schedule)]
+            for t in ts: t.run()
+            assert [t.blocked or t.paused or t.scheduled for t in ts] == [True] * 3
+        ''')
+
+    def test_pinned_ones_run_their_finally_blocks(self):
+        self.ends('''
+            ch = channel()
+            ts = [tasklet(guarded)(wait) for wait in (ch.receive, schedule_remove)]
+            run()
+            say("end")
+        ''', output='end\n' + 'TaskletExit\nfinally\n' * 2)
+
+    def test_pinned_ones_without_references(self):
+        self.ends('''
+            ch = channel()
+            tasklet(guarded)(ch.receive)
+            run()
+            say("end")
+        ''', output='end\nTaskletExit\nfinally\n')
+
+    def test_exit_functions_come_first(self):
+        self.ends('''
+            atexit.register(say, "atexit")
+            t = tasklet(guarded)(schedule_remove)
+            run()
+        ''', output='atexit\nTaskletExit\nfinally\n')
+
+    def test_modules_are_there_at_the_end(self):
+        self.ends('''
+            import json, logging
+            def body():
+                try:
+                    inside(schedule_remove)
+                finally:
+                    say(json.dumps([1]), logging.getLogger().level, os.getpid() > 0)
+            t = tasklet(body)()
+            run()
+        ''', output='[1] 30 True\n')
+
+    def test_one_that_refuses(self):
+        self.ends('''
+            def refuse(_):
+                while True:
+                    try: schedule_remove()
+                    except TaskletExit: pass
+            t = tasklet(lambda: list(map(refuse, [1])))()
+            run()
+            say("end")
+        ''', output='end\n')
+
+    def test_one_that_raises(self):
+        self.ends('''
+            def body():
+                try: inside(schedule_remove)
+                finally: raise KeyError("late")
+            t = tasklet(body)()
+            run()
+            say("end")
+        ''', output='end\n', errors="KeyError: 'late'")
+
+    def test_ten_thousand(self):
+        self.ends('''
+            ch = channel()
+            for _ in range(10000): tasklet(ch.receive)()
+            for _ in range(200): tasklet(inside)(ch.receive)
+            run()
+        ''')
+
+    def test_destructors_that_switch_at_the_end(self):
+        self.ends('''
+            class Late:
+                def __del__(self, tasklet=tasklet, run=run, say=say):
+                    tasklet(say)("late")
+                    run()
+            late = Late()
+            sys.late = Late()
+        ''', output='late\nlate\n')
+
+
+class TestExit(LifeCase):
+    """sys.exit() and friends keep the exit status wherever they are called."""
+
+    def test_sys_exit_in_a_soft_tasklet(self):
+        self.ends('tasklet(sys.exit)(3); run()', status=3)
+
+    def test_sys_exit_in_a_pinned_tasklet(self):
+        self.ends('tasklet(inside)(sys.exit, 3); run()', status=3)
+
+    def test_sys_exit_deep(self):
+        self.ends('tasklet(deep)(200, sys.exit, 3); run()', status=3)
+
+    def test_sys_exit_while_main_is_blocked(self):
+        self.ends('tasklet(sys.exit)(3); channel().receive()', status=3)
+
+    def test_sys_exit_with_others_pinned(self):
+        self.ends('''
+            t = tasklet(guarded)(schedule_remove)
+            run()
+            tasklet(sys.exit)(3)
+            run()
+        ''', status=3, output='TaskletExit\nfinally\n')
+
+    def test_sys_exit_in_another_thread(self):
+        self.ends('''
+            def work():
+                tasklet(sys.exit)(3)
+                run()
+                say("goes on")
+            t = threading.Thread(target=work); t.start(); t.join()
+        ''', output='goes on\n')
+
+    def test_os_exit(self):
+        for wrap in '', 'inside, ':
+            with self.subTest(wrap=wrap):
+                self.ends(f'''
+                    t = tasklet(guarded)(schedule_remove)
+                    run()
+                    tasklet({wrap}os._exit)(4)
+                    run()
+                ''' if not wrap else '''
+                    tasklet(inside)(os._exit, 4)
+                    run()
+                ''', status=4)
+
+    def test_an_exception(self):
+        self.ends('tasklet(inside)(int, "x"); run()', status=1, errors='ValueError: invalid literal')
+
+    def test_finalize_within_tasklets(self):
+        """Py_Exit() called by C code, from wherever: the process ends right there."""
+        for place in 'ctypes.pythonapi.Py_Exit(5)', 'tasklet(ctypes.pythonapi.Py_Exit)(5); run()', \
+                'tasklet(deep)(50, ctypes.pythonapi.Py_Exit, 5); run()':
+            with self.subTest(place=place):
+                self.ends(f'''
+                    import ctypes
+                    atexit.register(say, "atexit")
+                    t = tasklet(guarded)(schedule_remove)
+                    run()
+                    {place}
+                ''', status=5, output='atexit\nTaskletExit\nfinally\n')
+
+    def test_finalize_while_one_raises_at_its_end(self):
+        """The error went to main, which ran on in the middle of the end."""
+        self.ends('''
+            import ctypes
+            def body():
+                try: inside(schedule_remove)
+                finally: raise KeyError("late")
+            t = tasklet(body)()
+            run()
+            tasklet(deep)(5, ctypes.pythonapi.Py_Exit, 5)
+            run()
+            say("main goes on")
+        ''', status=5, errors="KeyError: 'late'")
+
+    def test_keyboard_interrupt_in_a_tasklet(self):
+        self.ends('''
+            import signal
+            def body():
+                inside(signal.raise_signal, signal.SIGINT)
+                for _ in range(100): pass
+            tasklet(body)()
+            try: run()
+            except KeyboardInterrupt: say("interrupted")
+        ''', output='interrupted\n')
+
+
+class TestDaemonThreads(LifeCase):
+    """Daemon threads end where they stand when the interpreter has gone, on a carrier as well."""
+
+    def test_on_a_carrier_in_a_system_call(self):
+        for wait in 'time.sleep(0.01)', 'channel().receive()', 'schedule()', 'pass':
+            for wrap in 'tasklet(spin)()', 'tasklet(inside)(spin)', 'tasklet(deep)(20, spin)':
+                with self.subTest(wait=wait, wrap=wrap):
+                    self.ends(f'''
+                        import time
+                        def spin():
+                            ready.set()
+                            while True: {wait}
+                        def work():
+                            blocked = channel()
+                            tasklet(inside)(blocked.receive)
+                            schedule()
+                            {wrap}
+                            getmain().block = channel().receive() if False else None
+                            run()
+                        ready = threading.Event()
+                        threading.Thread(target=lambda: work(), daemon=True).start()
+                        ready.wait(60)
+                    '''.replace('getmain().block = channel().receive() if False else None\n', '\n'))
+
+    def test_asleep(self):
+        self.ends('''
+            ch = channel()
+            threading.Thread(target=ch.receive, daemon=True).start()
+            while ch.balance == 0: pass
+            say("end")
+        ''', output='end\n')
+
+
+class TestGarbage(LifeCase):
+    def test_cycles_of_blocked_tasklets_and_channels(self):
+        self.ends('''
+            import gc, weakref
+            refs = []
+            def body(ch): ch.receive()
+            ch = channel()
+            refs.append(weakref.ref(ch))
+            refs.append(weakref.ref(tasklet(body)(ch)))
+            run()
+            del ch
+            gc.collect()
+            say([ref() for ref in refs])
+        ''', output='[None, None]\n')
+
+    def test_a_tasklet_kept_alive_by_its_channel(self):
+        self.ends('''
+            import gc
+            ch = channel()
+            tasklet(lambda: say(ch.receive()))()
+            run()
+            gc.collect()
+            ch.send("alive")
+        ''', output='alive\n')
+
+    def test_destructors_that_switch(self):
+        self.ends('''
+            class Sender:
+                def __del__(self): ch.send("from __del__")
+            def body():
+                sender = Sender()
+                del sender
+                say("after")
+            ch = channel()
+            tasklet(body)()
+            say(ch.receive())
+            run()
+        ''', output='from __del__\nafter\n')
+
+
+class TestTracing(LifeCase):
+    def test_trace_functions_of_tasklets_that_live_at_the_end(self):
+        self.ends('''
+            def body():
+                sys.settrace(lambda *args: None)
+                sys.setprofile(lambda *args: None)
+                inside(schedule_remove)
+            ts = [tasklet(body)() for _ in range(3)]
+            run()
+            say(sys.gettrace())
+        ''', output='None\n')
+
+    def test_faulthandler_in_tasklets(self):
+        done = interpreters.run_python('-c', PROGRAM + textwrap.dedent('''
+            import faulthandler
+            def soft_one(): faulthandler.dump_traceback(all_threads=False)
+            def pinned_one(): inside(soft_one)
+            tasklet(soft_one)(); tasklet(pinned_one)()
+            run()
+        '''))
+        self.assertEqual(done.returncode, 0)
+        names = [line.split()[-1] for line in done.stderr.splitlines() if line.startswith('  File')]
+        self.assertEqual(names, ['soft_one', 'soft_one', '<lambda>', 'inside', 'pinned_one'])
+
+
+class TestThreadStates(LifeCase):
+    def test_sub_interpreter_run_on_a_carrier(self):
+        """Another thread state is swapped in while a tasklet's carrier runs, and tasklets run in it."""
+        self.ends('''
+            import _xxsubinterpreters as interpreters
+            source = """if True:
+                import stackless
+                ch = stackless.channel()
+                def work(): list(map(ch.send, range(3)))
+                stackless.tasklet(work)()
+                assert [ch.receive() for _ in range(3)] == [0, 1, 2]
+                """
+            def body():
+                other = interpreters.create()
+                for _ in range(2):
+                    interpreters.run_string(other, source)
+                    inside(schedule)
+                interpreters.destroy(other)
+                say("done")
+            for _ in range(3): tasklet(inside)(body)
+            run()
+        ''', output='done\n' * 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
