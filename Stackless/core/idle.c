@@ -1,10 +1,10 @@
 /* Sleeping while a thread has no runnable tasklet (slp_idle.h).
  *
- * Threads that end notify the sleepers, if they ever used a tasklet.  Those that did not cannot; while there are
- * any, a sleeper looks again at growing intervals.
+ * Threads that end notify the sleepers, if they ever used a tasklet.  Those that did not cannot; while there
+ * are any, a sleeper looks again at growing intervals.
  *
- * Rejected: to sleep in the function that blocks.  Its tasklet has left the ring by then, so that the ring would
- * have no head while other threads add to it, and signal handlers would run as nobody.
+ * Rejected: to sleep in the function that blocks.  Its tasklet has left the ring by then, so that the ring
+ * would have no head while other threads add to it, and signal handlers would run as nobody.
  */
 #include "slp_idle.h"
 
@@ -86,7 +86,8 @@ make_bell(slp_thread *th)
     return 0;
 }
 
-/* Sleep until woken, for so many microseconds at most (-1: for ever).  -1 with what a signal handler raised. */
+/* Sleep until woken, for so many microseconds at most (-1: for ever).  -1 with what a signal handler
+ * raised. */
 static int
 sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
 {
