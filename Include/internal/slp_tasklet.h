@@ -129,8 +129,9 @@ int slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg);
 /* tp_finalize: a pinned tasklet that nobody refers to is killed (Stackless/core/pinned.c). */
 void slp_pinned_finalize(PyObject *t);
 
-/* The calling thread ends, or its interpreter: raise TaskletExit in all its pinned tasklets.  What is runnable
- * is paused, and does not run.  Those that refuse to die are put into gc.garbage.  Leaves no exception. */
+/* The calling thread ends, or its interpreter: raise TaskletExit in all its pinned tasklets.  What is
+ * runnable is paused, and does not run.  Those that refuse to die are put into gc.garbage.  Leaves no
+ * exception. */
 void slp_pinned_end_all(slp_thread *th);
 
 /* The thread is gone, and with it the C frames of all its pinned tasklets. */
