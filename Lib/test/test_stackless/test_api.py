@@ -144,8 +144,8 @@ class TestBadInput(LeavesNoTasklets, unittest.TestCase):
         for function in functions():
             for count in range(4):
                 for bad in self.BAD:
-                    if function is stackless.set_error_handler and callable(bad) and count == 1:
-                        continue
+                    if function is stackless.run and count > 1:
+                        continue   # threadblock may well sleep for ever
                     with self.subTest(function=function.__name__, bad=repr(type(bad)), count=count):
                         self.survive(function, *[bad] * count)
                         stackless.set_schedule_callback(None)
