@@ -1,4 +1,4 @@
-/* Instructions of the shims that drive generators and iterators (Python/soft_generators.c). */
+/* Instructions of the shims that drive generators (Python/soft_generators.c) and of those that wrap calls. */
 
 /* --- shims of any kind --- */
 
@@ -125,5 +125,26 @@ INSTRUCTION(SLP_CLOSE_RAISED)
     }
     DECREF(exc);
     NEXT_AFTER_CALL();
+}
+
+/* --- Context.run() (soft_context.c) --- */
+
+INSTRUCTION(SLP_RUN_DONE)
+{
+    if (PyContext_Exit(sp[-2]) < 0) {
+        ERROR();
+    }
+    PyObject *result = *--sp;
+    POP_SHIM();
+    *sp++ = result;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(SLP_RUN_FAILED)
+{
+    raise_again(tstate, *--sp);
+    (void)PyContext_Exit(sp[-1]);   /* its own exception takes the place of the other */
+    goto unwind;
 }
 #undef POP_SHIM

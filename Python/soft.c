@@ -83,4 +83,5 @@ slp_soft_init(void)
     slp_soft_ready = true;
     slp_soft_calls_init();
     slp_soft_generators_init();
+    slp_soft_context_init();
 }

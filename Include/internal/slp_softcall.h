@@ -68,5 +68,6 @@ void slp_soft_register_slot(void *slot, slp_soft_function function);
 /* The families (Python/soft_*.c), called by slp_soft_init(). */
 void slp_soft_calls_init(void);
 void slp_soft_generators_init(void);
+void slp_soft_context_init(void);
 
 #endif
