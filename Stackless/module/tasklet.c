@@ -447,6 +447,7 @@ tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
     if (prepare(t, callable, args, kwargs) < 0)
         return NULL;
     slp_ring_append(th, (PyTaskletObject *)Py_NewRef(t));
+    PyObject_GC_UnTrack(t);
     slp_idle_notify(th);
     /* The frame stack holds the callable. */
     slp_settle(t);
