@@ -586,26 +586,43 @@ resume_tasklet:
             RUN_UNTRACED(opcode);
         }
         if (value == NULL) {
-            goto tasklet_resumed_raising;
+            goto callee_raised;
         }
         *sp++ = value;
     }
     NEXT_AFTER_CALL();
 
-tasklet_resumed_raising:
-    /* A StopIteration that is delivered to `for x in channel` ends the loop. */
-    if (_Py_OPCODE(next[-1]) == FOR_ITER && is_instruction(frame->f_code, next - 1)
+callee_raised:
+    /* A StopIteration that is delivered to `for x in channel`, or that leaves a __next__ in Python, ends the
+     * loop, or the delegation of `yield from`. */
+    if ((_Py_OPCODE(next[-1]) == FOR_ITER
+         || (_Py_OPCODE(next[-1]) == SEND && !(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)))
+        && is_instruction(frame->f_code, next - 1)
         && _PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
         frame->prev_instr = next - 1;
         if (tstate->c_tracefunc != NULL) {
+            STORE_STACK();
             slp_trace_exception(tstate, frame);
+            UNSTORE_STACK();
         }
-        _PyErr_Clear(tstate);
-        next += (intptr_t)sp[0];
-        Py_DECREF(*--sp);
+        if (cframe.use_tracing) {
+            SLOW_ON();
+        }
+        Py_ssize_t distance = (intptr_t)sp[0];
+        if (_Py_OPCODE(next[-1]) == FOR_ITER) {
+            _PyErr_Clear(tstate);
+            DROP(1);
+        }
+        else {
+            PyObject *result;
+            if (_PyGen_FetchStopIterationValue(&result) < 0) {
+                ERROR();
+            }
+            REPLACE_TOP(result);
+        }
+        next += distance;
         NEXT_AFTER_CALL();
     }
-    ERROR();
 
 resumed_raising:
     /* The frame called something, which raised. */
@@ -700,7 +717,8 @@ leave_raising:
         frame = caller;
     }
     LOAD_FRAME();
-    goto resumed_raising;
+    UNSTORE_STACK();
+    goto callee_raised;
 
 delegate_raised:
     /* What this frame was waiting for raised.  A throw() that passes is chained at every level. */

@@ -1,7 +1,53 @@
-/* Instructions: operators, comparisons, subscripts. */
+/* Instructions: operators, comparisons, subscripts.
+ *
+ * Special methods in Python are entered as frames (slp_soft.h).  The specialised forms never meet any.
+ */
+
+/* A unary operator whose special method is a Python function, which then pushes the result itself. */
+#define ENTER_UNARY(slot, name)                                                                    \
+    do {                                                                                           \
+        PyObject *operand_ = sp[-1];                                                               \
+        if (slp_has_heap_type(operand_) && !HOOKED()) {                                            \
+            PyNumberMethods *methods_ = Py_TYPE(operand_)->tp_as_number;                           \
+            if (methods_ != NULL && methods_->slot == slp_python_slots.number.slot) {              \
+                PyFunctionObject *unary_ = slp_python_method(Py_TYPE(operand_), &_Py_ID(name));    \
+                if (unary_ != NULL) {                                                              \
+                    Py_INCREF(unary_);                                                             \
+                    sp--;                                                                          \
+                    ENTER_FUNCTION(unary_, &operand_, 1, NULL, 0);                                 \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+/* Have the shim `code` do an operator or a comparison of the top two values; `words` caches follow. */
+#define RUN_OPERATOR(code, operator, words)                                                        \
+    do {                                                                                           \
+        sp -= 2;                                                                                   \
+        _PyInterpreterFrame *shim_ = slp_operator_shim(tstate, frame, (code), sp[0], sp[1], (operator)); \
+        if (shim_ == NULL) {                                                                       \
+            ERROR();                                                                               \
+        }                                                                                          \
+        next += (words);                                                                           \
+        RUN_FRAMES(shim_);                                                                         \
+    } while (0)
+
+/* Enter `func`(*args), borrowed, above the shim `code`; the top `count` values are dropped. */
+#define ENTER_ABOVE(code, entry, func, args, nargs, count, words)                                  \
+    do {                                                                                           \
+        _PyInterpreterFrame *top_;                                                                 \
+        if (slp_enter_above(tstate, frame, (code), (entry), NULL, 0, (func), (args), (nargs), &top_)   \
+            == NULL) {                                                                             \
+            ERROR();                                                                               \
+        }                                                                                          \
+        DROP(count);                                                                               \
+        next += (words);                                                                           \
+        RUN_FRAMES(top_);                                                                          \
+    } while (0)
 
 INSTRUCTION(UNARY_POSITIVE)
 {
+    ENTER_UNARY(nb_positive, __pos__);
     PyObject *result = PyNumber_Positive(sp[-1]);
     if (result == NULL) {
         ERROR();
@@ -12,6 +58,7 @@ INSTRUCTION(UNARY_POSITIVE)
 
 INSTRUCTION(UNARY_NEGATIVE)
 {
+    ENTER_UNARY(nb_negative, __neg__);
     PyObject *result = PyNumber_Negative(sp[-1]);
     if (result == NULL) {
         ERROR();
@@ -22,6 +69,7 @@ INSTRUCTION(UNARY_NEGATIVE)
 
 INSTRUCTION(UNARY_INVERT)
 {
+    ENTER_UNARY(nb_invert, __invert__);
     PyObject *result = PyNumber_Invert(sp[-1]);
     if (result == NULL) {
         ERROR();
@@ -33,6 +81,13 @@ INSTRUCTION(UNARY_INVERT)
 INSTRUCTION(UNARY_NOT)
 {
     PyObject *value = sp[-1];
+    if (slp_has_heap_type(value) && !HOOKED()) {
+        bool is_len;
+        PyFunctionObject *func = slp_truth_method(value, &is_len);
+        if (func != NULL) {
+            ENTER_ABOVE(slp_shim_not, is_len ? SLP_ENTRY_NOT_LEN : SLP_ENTRY_NOT_BOOL, func, &value, 1, 1, 0);
+        }
+    }
     int is_true = value == Py_True ? 1 : value == Py_False ? 0 : truth(value);
     if (is_true < 0) {
         ERROR();
@@ -56,6 +111,10 @@ INSTRUCTION(BINARY_OP)
     }
     else if (PyFloat_CheckExact(left) && PyFloat_CheckExact(right)) {
         result = float_operator(PyFloat_AS_DOUBLE(left), PyFloat_AS_DOUBLE(right), oparg);
+    }
+    else if ((slp_has_heap_type(left) || slp_has_heap_type(right))
+             && slp_is_python_operator(left, right, (int)oparg) && !HOOKED()) {
+        RUN_OPERATOR(slp_shim_binary, (int)oparg, CACHES(BINARY_OP));
     }
     if (result == NULL) {
         /* A short cut that failed for want of memory is taken the long way, too. */
@@ -220,6 +279,9 @@ INSTRUCTION(COMPARE_OP)
 {
     PyObject *right = sp[-1];
     PyObject *left = sp[-2];
+    if (slp_is_python_comparison(left, right) && !HOOKED()) {
+        RUN_OPERATOR(slp_shim_compare, (int)oparg, CACHES(COMPARE_OP));
+    }
     PyObject *result = PyObject_RichCompare(left, right, oparg);
     if (result == NULL) {
         ERROR();
@@ -326,6 +388,14 @@ INSTRUCTION(CONTAINS_OP)
 {
     PyObject *container = sp[-1];
     PyObject *item = sp[-2];
+    if (slp_has_heap_type(container) && !HOOKED()
+        && Py_TYPE(container)->tp_as_sequence->sq_contains == slp_python_slots.sequence.sq_contains) {
+        PyFunctionObject *func = slp_python_method(Py_TYPE(container), &_Py_ID(__contains__));
+        if (func != NULL) {
+            PyObject *args[2] = {container, item};
+            ENTER_ABOVE(slp_shim_not, oparg ? SLP_ENTRY_NOT : SLP_ENTRY_TRUTH, func, args, 2, 2, 0);
+        }
+    }
     int found = PySequence_Contains(container, item);
     if (found < 0) {
         ERROR();
@@ -350,7 +420,19 @@ INSTRUCTION(BINARY_SUBSCR)
         Py_INCREF(getitem);
         ENTER_FUNCTION(getitem, args, 2, NULL, CACHES(BINARY_SUBSCR));
     }
-    PyObject *result = PyObject_GetItem(container, index);
+    PyObject *result = SLP_NOT_SOFT;
+    if ((slp_has_heap_type(container) || PyType_Check(container)) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        result = slp_soft_getitem(tstate, frame, container, index, &top);
+        if (result == SLP_ENTER) {
+            DROP(2);
+            next += CACHES(BINARY_SUBSCR);
+            RUN_FRAMES(top);
+        }
+    }
+    if (result == SLP_NOT_SOFT) {
+        result = PyObject_GetItem(container, index);
+    }
     if (result == NULL) {
         ERROR();
     }
@@ -445,6 +527,13 @@ INSTRUCTION(STORE_SUBSCR)
     PyObject *index = sp[-1];
     PyObject *container = sp[-2];
     PyObject *value = sp[-3];
+    if (slp_has_heap_type(container) && !HOOKED()) {
+        PyFunctionObject *func = slp_subscript_setter(container, &_Py_ID(__setitem__));
+        if (func != NULL) {
+            PyObject *args[3] = {container, index, value};
+            ENTER_ABOVE(slp_shim_nothing, 0, func, args, 3, 3, CACHES(STORE_SUBSCR));
+        }
+    }
     if (PyObject_SetItem(container, index, value) < 0) {
         ERROR();
     }
@@ -499,6 +588,13 @@ INSTRUCTION(DELETE_SUBSCR)
 {
     PyObject *index = sp[-1];
     PyObject *container = sp[-2];
+    if (slp_has_heap_type(container) && !HOOKED()) {
+        PyFunctionObject *func = slp_subscript_setter(container, &_Py_ID(__delitem__));
+        if (func != NULL) {
+            PyObject *args[2] = {container, index};
+            ENTER_ABOVE(slp_shim_nothing, 0, func, args, 2, 2, 0);
+        }
+    }
     if (PyObject_DelItem(container, index) < 0) {
         ERROR();
     }

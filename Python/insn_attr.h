@@ -3,7 +3,19 @@
 INSTRUCTION(LOAD_ATTR)
 {
     PyObject *owner = sp[-1];
-    PyObject *value = PyObject_GetAttr(owner, NAME_AT(oparg));
+    PyObject *value = SLP_NOT_SOFT;
+    if (!HOOKED()) {
+        _PyInterpreterFrame *top;
+        value = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), &top);
+        if (value == SLP_ENTER) {
+            DROP(1);
+            next += CACHES(LOAD_ATTR);
+            RUN_FRAMES(top);
+        }
+    }
+    if (value == SLP_NOT_SOFT) {
+        value = PyObject_GetAttr(owner, NAME_AT(oparg));
+    }
     if (value == NULL) {
         ERROR();
     }
@@ -78,6 +90,18 @@ INSTRUCTION(STORE_ATTR)
 {
     PyObject *owner = sp[-1];
     PyObject *value = sp[-2];
+    if (slp_has_heap_type(owner) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        PyObject *answer = slp_soft_setattr(tstate, frame, owner, NAME_AT(oparg), value, &top);
+        if (answer == SLP_ENTER) {
+            DROP(2);
+            next += CACHES(STORE_ATTR);
+            RUN_FRAMES(top);
+        }
+        if (answer == NULL) {
+            ERROR();
+        }
+    }
     if (PyObject_SetAttr(owner, NAME_AT(oparg), value) < 0) {
         ERROR();
     }
@@ -159,6 +183,17 @@ LEAF(STORE_ATTR_SLOT)
 INSTRUCTION(DELETE_ATTR)
 {
     PyObject *owner = sp[-1];
+    if (slp_has_heap_type(owner) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        PyObject *answer = slp_soft_setattr(tstate, frame, owner, NAME_AT(oparg), NULL, &top);
+        if (answer == SLP_ENTER) {
+            DROP(1);
+            RUN_FRAMES(top);
+        }
+        if (answer == NULL) {
+            ERROR();
+        }
+    }
     if (PyObject_SetAttr(owner, NAME_AT(oparg), NULL) < 0) {
         ERROR();
     }
@@ -172,8 +207,22 @@ INSTRUCTION(DELETE_ATTR)
 INSTRUCTION(LOAD_METHOD)
 {
     PyObject *owner = sp[-1];
-    PyObject *method = NULL;
-    int unbound = _PyObject_GetMethod(owner, NAME_AT(oparg), &method);
+    PyObject *method = SLP_NOT_SOFT;
+    int unbound = 0;
+    if (!HOOKED()) {
+        _PyInterpreterFrame *top;
+        method = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), &top);
+        if (method == SLP_ENTER) {
+            DROP(1);
+            *sp++ = NULL;   /* the value will be pushed above */
+            next += CACHES(LOAD_METHOD);
+            RUN_FRAMES(top);
+        }
+    }
+    if (method == SLP_NOT_SOFT) {
+        method = NULL;
+        unbound = _PyObject_GetMethod(owner, NAME_AT(oparg), &method);
+    }
     if (method == NULL) {
         ERROR();
     }

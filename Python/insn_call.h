@@ -53,6 +53,24 @@ LEAF(KW_NAMES)
         NEXT_AFTER_CALL();                                                                         \
     } while (0)
 
+/* Where soft function `asked` (slp_soft.h, with `top` as its last argument) has frames for the call, or its
+ * value: finish it. */
+#define ENTER_SOFT_CALL(asked, instruction_words)                                                  \
+    do {                                                                                           \
+        _PyInterpreterFrame *top;                                                                  \
+        PyObject *answer_ = (asked);                                                               \
+        if (answer_ == SLP_ENTER) {                                                                \
+            kwnames = NULL;                                                                        \
+            DROP_CALL();                                                                           \
+            next += (instruction_words);                                                           \
+            RUN_FRAMES(top);                                                                       \
+        }                                                                                          \
+        if (answer_ != SLP_NOT_SOFT) {                                                             \
+            kwnames = NULL;                                                                        \
+            FINISH_CALL(answer_, instruction_words);                                               \
+        }                                                                                          \
+    } while (0)
+
 /* Code units behind PRECALL up to the end of its CALL; behind CALL. */
 #define PAST_PRECALL_AND_CALL (CACHES(PRECALL) + 1 + CACHES(CALL))
 
@@ -145,17 +163,7 @@ INSTRUCTION(CALL)
             }
         }
         if (!slp_may_unwind(callable)) {
-            _PyInterpreterFrame *top;
-            PyObject *result = slp_soft_call(tstate, frame, callable, args, nargs, kwnames, &top);
-            if (result != SLP_NOT_SOFT) {
-                kwnames = NULL;
-                if (result == SLP_ENTER) {
-                    DROP_CALL();
-                    next += CACHES(CALL);
-                    RUN_FRAMES(top);
-                }
-                FINISH_CALL(result, CACHES(CALL));
-            }
+            ENTER_SOFT_CALL(slp_soft_call(tstate, frame, callable, args, nargs, kwnames, &top), CACHES(CALL));
         }
     }
     bool offered = slp_may_unwind(callable);
@@ -263,6 +271,9 @@ INSTRUCTION(PRECALL_NO_KW_STR_1)
     assert(kwnames == NULL && oparg == 1);
     CALL_SHAPE(total, callable);
     GUARD(total == 1 && callable == (PyObject *)&PyUnicode_Type);
+    if (slp_has_heap_type(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT_CALL(slp_soft_str(tstate, frame, sp[-1], &top), PAST_PRECALL_AND_CALL);
+    }
     FINISH_CALL(PyObject_Str(sp[-1]), PAST_PRECALL_AND_CALL);
 }
 
@@ -281,10 +292,27 @@ INSTRUCTION(PRECALL_BUILTIN_CLASS)
     vectorcallfunc construct = ((PyTypeObject *)callable)->tp_vectorcall;
     GUARD(construct != NULL);
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (total > 0 && slp_has_heap_type(sp[-total]) && !HOOKED()) {
+        ENTER_SOFT_CALL(slp_soft_call(tstate, frame, callable, sp - total, nargs, kwnames, &top),
+                        PAST_PRECALL_AND_CALL);
+    }
     PyObject *result = construct(callable, sp - total, nargs, kwnames);
     kwnames = NULL;
     FINISH_CALL(result, PAST_PRECALL_AND_CALL);
 }
+
+/* A C function with SLP_METH_SOFT in its `flags`: the soft way, if there is one. */
+#define TRY_SOFT_FUNCTION(nargs)                                                                   \
+    do {                                                                                           \
+        if (SLP_UNLIKELY(flags & SLP_METH_SOFT)) {                                                 \
+            if (!HOOKED()) {                                                                       \
+                ENTER_SOFT_CALL(                                                                   \
+                    slp_soft_call(tstate, frame, callable, sp - total, (nargs), kwnames, &top),    \
+                    PAST_PRECALL_AND_CALL);                                                        \
+            }                                                                                      \
+            flags &= ~SLP_METH_SOFT;                                                               \
+        }                                                                                          \
+    } while (0)
 
 /* C functions are counted against the recursion limit. */
 #define CALL_COUNTED(result, call)                                                                 \
@@ -324,6 +352,7 @@ INSTRUCTION(PRECALL_NO_KW_BUILTIN_O)
     GUARD(total == 1 && PyCFunction_CheckExact(callable));
     int flags = PyCFunction_GET_FLAGS(callable);
     PyCFunction function = PyCFunction_GET_FUNCTION(callable);
+    TRY_SOFT_FUNCTION(total);
     if (SLP_LIKELY(flags == METH_O)) {
         CALL_COUNTED(result, function(PyCFunction_GET_SELF(callable), sp[-1]));
         FINISH_CALL(result, PAST_PRECALL_AND_CALL);
@@ -340,6 +369,7 @@ INSTRUCTION(PRECALL_NO_KW_BUILTIN_FAST)
     GUARD(PyCFunction_CheckExact(callable));
     int flags = PyCFunction_GET_FLAGS(callable);
     _PyCFunctionFast function = (_PyCFunctionFast)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
+    TRY_SOFT_FUNCTION(total);
     if (SLP_LIKELY(flags == METH_FASTCALL)) {
         PyObject *result = function(PyCFunction_GET_SELF(callable), sp - total, total);
         FINISH_CALL(result, PAST_PRECALL_AND_CALL);
@@ -354,10 +384,11 @@ INSTRUCTION(PRECALL_BUILTIN_FAST_WITH_KEYWORDS)
     CALL_SHAPE(total, callable);
     GUARD(PyCFunction_CheckExact(callable));
     int flags = PyCFunction_GET_FLAGS(callable);
-    GUARD((flags & ~SLP_METH_STACKLESS) == (METH_FASTCALL | METH_KEYWORDS));
+    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    GUARD((flags & ~(SLP_METH_STACKLESS | SLP_METH_SOFT)) == (METH_FASTCALL | METH_KEYWORDS));
+    TRY_SOFT_FUNCTION(nargs);
     _PyCFunctionFastWithKeywords function =
         (_PyCFunctionFastWithKeywords)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
-    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     PyObject *names = kwnames;
     kwnames = NULL;
     if (SLP_UNLIKELY(flags & SLP_METH_STACKLESS)) {
@@ -373,6 +404,9 @@ INSTRUCTION(PRECALL_NO_KW_LEN)
     assert(kwnames == NULL);
     CALL_SHAPE(total, callable);
     GUARD(total == 1 && callable == tstate->interp->callable_cache.len);
+    if (slp_has_heap_type(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT_CALL(slp_soft_len(tstate, frame, sp[-1], &top), PAST_PRECALL_AND_CALL);
+    }
     Py_ssize_t length = PyObject_Length(sp[-1]);
     if (length < 0) {
         ERROR();
@@ -385,6 +419,9 @@ INSTRUCTION(PRECALL_NO_KW_ISINSTANCE)
     assert(kwnames == NULL);
     CALL_SHAPE(total, callable);
     GUARD(total == 2 && callable == tstate->interp->callable_cache.isinstance);
+    if (!PyType_CheckExact(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT_CALL(slp_soft_isinstance(tstate, frame, sp[-2], sp[-1], &top), PAST_PRECALL_AND_CALL);
+    }
     int is_instance = Py_TYPE(sp[-2]) == (PyTypeObject *)sp[-1] ? 1 : PyObject_IsInstance(sp[-2], sp[-1]);
     if (is_instance < 0) {
         ERROR();
@@ -432,6 +469,7 @@ INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_O)
     assert(kwnames == NULL);
     METHOD_DESCRIPTOR();
     GUARD(total == 2 && SELF_FITS());
+    TRY_SOFT_FUNCTION(total);
     if (SLP_LIKELY(flags == METH_O)) {
         CALL_COUNTED(result, definition->ml_meth(self, sp[-1]));
         FINISH_CALL(result, PAST_PRECALL_AND_CALL);
@@ -446,6 +484,7 @@ INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_NOARGS)
     assert(kwnames == NULL);
     METHOD_DESCRIPTOR();
     GUARD(total == 1 && SELF_FITS());
+    TRY_SOFT_FUNCTION(total);
     if (SLP_LIKELY(flags == METH_NOARGS)) {
         CALL_COUNTED(result, definition->ml_meth(self, NULL));
         FINISH_CALL(result, PAST_PRECALL_AND_CALL);
@@ -460,6 +499,7 @@ INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST)
     assert(kwnames == NULL);
     METHOD_DESCRIPTOR();
     GUARD(SELF_FITS());
+    TRY_SOFT_FUNCTION(total);
     _PyCFunctionFast function = (_PyCFunctionFast)(void (*)(void))definition->ml_meth;
     if (SLP_LIKELY(flags == METH_FASTCALL)) {
         PyObject *result = function(self, sp - total + 1, total - 1);
@@ -473,11 +513,12 @@ INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST)
 INSTRUCTION(PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS)
 {
     METHOD_DESCRIPTOR();
-    GUARD(SELF_FITS() && flags == (METH_FASTCALL | METH_KEYWORDS));
+    GUARD(SELF_FITS() && (flags & ~SLP_METH_SOFT) == (METH_FASTCALL | METH_KEYWORDS));
+    Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    TRY_SOFT_FUNCTION(nargs);
     _PyCFunctionFastWithKeywords function =
         (_PyCFunctionFastWithKeywords)(void (*)(void))definition->ml_meth;
-    Py_ssize_t nargs = total - 1 - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    PyObject *result = function(self, sp - total + 1, nargs, kwnames);
+    PyObject *result = function(self, sp - total + 1, nargs - 1, kwnames);
     kwnames = NULL;
     FINISH_CALL(result, PAST_PRECALL_AND_CALL);
 }
@@ -604,6 +645,8 @@ called_ex:
     CHECK_BREAKER();
     NEXT_AFTER_CALL();
 }
+#undef TRY_SOFT_FUNCTION
+#undef ENTER_SOFT_CALL
 #undef FINISH_CALL
 #undef DROP_CALL
 #undef CALL_SHAPE

@@ -108,6 +108,22 @@ INSTRUCTION(FORMAT_VALUE)
 {
     PyObject *spec = (oparg & FVS_MASK) == FVS_HAVE_SPEC ? *--sp : NULL;
     PyObject *value = *--sp;
+    if (slp_has_heap_type(value) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        PyObject *answer = slp_soft_format_value(tstate, frame, value, spec, (int)oparg, &top);
+        if (answer != SLP_NOT_SOFT) {
+            DECREF(value);
+            XDECREF(spec);
+            if (answer == SLP_ENTER) {
+                RUN_FRAMES(top);
+            }
+            if (answer == NULL) {
+                ERROR();
+            }
+            *sp++ = answer;
+            NEXT_AFTER_CALL();
+        }
+    }
     PyObject *result = slp_format_value(tstate, value, spec, oparg);
     if (result == NULL) {
         ERROR();

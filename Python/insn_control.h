@@ -75,8 +75,25 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
     NEXT();
 }
 
+/* Where the truth of `condition`, which is no longer on the stack, is up to a Python function: enter it above
+ * a shim that does the jump. */
+#define TEST_IN_PYTHON(condition, how, distance)                                                   \
+    do {                                                                                           \
+        if (slp_has_heap_type(condition) && !HOOKED()) {                                           \
+            _PyInterpreterFrame *top_;                                                             \
+            PyObject *answer_ =                                                                    \
+                slp_soft_jump(tstate, frame, (condition), (how), (distance), &top_);               \
+            if (answer_ == SLP_ENTER) {                                                            \
+                RUN_FRAMES(top_);                                                                  \
+            }                                                                                      \
+            if (answer_ == NULL) {                                                                 \
+                ERROR();                                                                           \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
 /* A conditional jump on the popped value, `when` it is true (1) or false (0); `jump` is the step. */
-#define POP_JUMP(when, step)          \
+#define POP_JUMP(when, step, distance)          \
     {                                                                                              \
         PyObject *condition = *--sp;                                                               \
         if (condition == ((when) ? Py_False : Py_True)) {                                          \
@@ -89,8 +106,9 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
             NEXT();                                                                                \
         }                                                                                          \
         frame->prev_instr = next - 1;                                                              \
+        TEST_IN_PYTHON(condition, (when) ? SLP_JUMP_IF_TRUE : 0, (distance));                      \
         int is_true = truth(condition);                                                            \
-        DECREF(condition);                                                                      \
+        DECREF(condition);                                                                         \
         if (is_true < 0) {                                                                         \
             ERROR();                                                                               \
         }                                                                                          \
@@ -105,10 +123,10 @@ LEAF(JUMP_BACKWARD_NO_INTERRUPT)
     CHECK_BREAKER();                                                                               \
     next -= oparg
 
-LEAF(POP_JUMP_FORWARD_IF_TRUE) POP_JUMP(1, JUMP_AHEAD)
-LEAF(POP_JUMP_FORWARD_IF_FALSE) POP_JUMP(0, JUMP_AHEAD)
-LEAF(POP_JUMP_BACKWARD_IF_TRUE) POP_JUMP(1, JUMP_BACK)
-LEAF(POP_JUMP_BACKWARD_IF_FALSE) POP_JUMP(0, JUMP_BACK)
+LEAF(POP_JUMP_FORWARD_IF_TRUE) POP_JUMP(1, JUMP_AHEAD, oparg)
+LEAF(POP_JUMP_FORWARD_IF_FALSE) POP_JUMP(0, JUMP_AHEAD, oparg)
+LEAF(POP_JUMP_BACKWARD_IF_TRUE) POP_JUMP(1, JUMP_BACK, -oparg)
+LEAF(POP_JUMP_BACKWARD_IF_FALSE) POP_JUMP(0, JUMP_BACK, -oparg)
 #undef POP_JUMP
 
 #define POP_JUMP_NONE(test, step)          \
@@ -134,6 +152,11 @@ LEAF(POP_JUMP_BACKWARD_IF_NOT_NONE) POP_JUMP_NONE(!=, JUMP_BACK)
 #define JUMP_OR_POP(when)          \
     {                                                                                              \
         PyObject *condition = sp[-1];                                                              \
+        if (slp_has_heap_type(condition)) {                                                        \
+            sp--;                                                                                  \
+            TEST_IN_PYTHON(condition, ((when) ? SLP_JUMP_IF_TRUE : 0) | SLP_JUMP_KEEPS, oparg);    \
+            sp++;                                                                                  \
+        }                                                                                          \
         int is_true = condition == Py_True ? 1 : condition == Py_False ? 0 : truth(condition);     \
         if (is_true < 0) {                                                                         \
             ERROR();                                                                               \

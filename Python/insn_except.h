@@ -167,14 +167,21 @@ INSTRUCTION(BEFORE_WITH)
 INSTRUCTION(BEFORE_ASYNC_WITH)
 {
     PyObject *manager = sp[-1];
-    PyObject *enter = _PyObject_LookupSpecial(manager, &_Py_ID(__aenter__));
-    if (enter == NULL) {
-        if (!_PyErr_Occurred(tstate)) {
-            _PyErr_Format(tstate, PyExc_TypeError,
-                          "'%.200s' object does not support the asynchronous context manager protocol",
-                          Py_TYPE(manager)->tp_name);
+    PyFunctionObject *python_enter = HOOKED() ? NULL : python_special(manager, &_Py_ID(__aenter__));
+    PyObject *enter = NULL;
+    if (python_enter == NULL) {
+        enter = _PyObject_LookupSpecial(manager, &_Py_ID(__aenter__));
+        if (enter == NULL) {
+            if (!_PyErr_Occurred(tstate)) {
+                _PyErr_Format(tstate, PyExc_TypeError,
+                              "'%.200s' object does not support the asynchronous context manager protocol",
+                              Py_TYPE(manager)->tp_name);
+            }
+            ERROR();
         }
-        ERROR();
+    }
+    else {
+        Py_INCREF(python_enter);
     }
     PyObject *exit = _PyObject_LookupSpecial(manager, &_Py_ID(__aexit__));
     if (exit == NULL) {
@@ -184,10 +191,14 @@ INSTRUCTION(BEFORE_ASYNC_WITH)
                           "(missed __aexit__ method)",
                           Py_TYPE(manager)->tp_name);
         }
-        DECREF(enter);
+        XDECREF(enter);
+        XDECREF(python_enter);
         ERROR();
     }
     sp[-1] = exit;
+    if (python_enter != NULL) {
+        ENTER_FUNCTION(python_enter, &manager, 1, NULL, 0);
+    }
     PyObject *result = PyObject_CallNoArgs(enter);
     DECREF(enter);
     DECREF(manager);

@@ -5,9 +5,28 @@
  * RETURN_VALUE (`generator_returned` below: end of the loop, end of the delegation).
  */
 
+/* Where soft function `asked` (slp_soft.h, with `top` as its last argument) has frames: drop `count` values
+ * and run them. */
+#define ENTER_SOFT(asked, count)                                                                   \
+    do {                                                                                           \
+        _PyInterpreterFrame *top;                                                                  \
+        PyObject *answer_ = (asked);                                                               \
+        if (answer_ == SLP_ENTER) {                                                                \
+            DROP(count);                                                                           \
+            RUN_FRAMES(top);                                                                       \
+        }                                                                                          \
+        if (answer_ == NULL) {                                                                     \
+            ERROR();                                                                               \
+        }                                                                                          \
+        assert(answer_ == SLP_NOT_SOFT);                                                           \
+    } while (0)
+
 INSTRUCTION(GET_ITER)
 {
     PyObject *iterable = sp[-1];
+    if (slp_has_heap_type(iterable) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_iter(tstate, frame, iterable, &top), 1);
+    }
     PyObject *iterator = PyObject_GetIter(iterable);
     if (iterator == NULL) {
         ERROR();
@@ -76,6 +95,16 @@ INSTRUCTION(FOR_ITER)
         STORE_FRAME();
         ENTER(resume_generator(tstate, (PyGenObject *)iterator, frame, Py_NewRef(Py_None)));
     }
+    if (SLP_UNLIKELY(type->tp_iternext == slp_python_slots.type.tp_iternext) && !HOOKED()) {
+        /* The value lands on the stack.  An exception ends at `callee_raised`. */
+        PyFunctionObject *func = slp_python_method(type, &_Py_ID(__next__));
+        if (func != NULL) {
+            *(intptr_t *)sp = oparg;
+            Py_INCREF(func);
+            PyObject *self = Py_NewRef(iterator);
+            ENTER_FUNCTION(func, &self, 1, NULL, 0);
+        }
+    }
     PyObject *item;
     if (SLP_UNLIKELY(type->tp_iternext == slp_channel_iternext)) {
         slp_thread *thread = slp_thread_get(tstate);
@@ -126,6 +155,18 @@ INSTRUCTION(SEND)
         *(intptr_t *)sp = oparg;
         STORE_FRAME();
         ENTER(resume_generator(tstate, (PyGenObject *)receiver, frame, sent));
+    }
+
+    if (sent == Py_None && Py_TYPE(receiver)->tp_iternext == slp_python_slots.type.tp_iternext && !HOOKED()) {
+        /* As in FOR_ITER. */
+        PyFunctionObject *func = slp_python_method(Py_TYPE(receiver), &_Py_ID(__next__));
+        if (func != NULL) {
+            *(intptr_t *)sp = oparg;
+            Py_DECREF(sent);
+            Py_INCREF(func);
+            PyObject *self = Py_NewRef(receiver);
+            ENTER_FUNCTION(func, &self, 1, NULL, 0);
+        }
     }
 
     PyObject *result;
@@ -256,6 +297,9 @@ INSTRUCTION(RETURN_GENERATOR)
 INSTRUCTION(GET_AWAITABLE)
 {
     PyObject *iterable = sp[-1];
+    if (slp_has_heap_type(iterable) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_awaitable(tstate, frame, iterable, &top), 1);
+    }
     PyObject *awaitable = slp_get_awaitable(tstate, iterable, oparg);
     if (awaitable == NULL) {
         ERROR();
@@ -267,6 +311,9 @@ INSTRUCTION(GET_AWAITABLE)
 
 INSTRUCTION(GET_AITER)
 {
+    if (slp_has_heap_type(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_aiter(tstate, frame, sp[-1], &top), 1);
+    }
     PyObject *iterator = slp_get_aiter(tstate, sp[-1]);
     if (iterator == NULL) {
         ERROR();
@@ -277,6 +324,9 @@ INSTRUCTION(GET_AITER)
 
 INSTRUCTION(GET_ANEXT)
 {
+    if (slp_has_heap_type(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_anext(tstate, frame, sp[-1], &top), 0);
+    }
     PyObject *awaitable = slp_get_anext(tstate, sp[-1]);
     if (awaitable == NULL) {
         ERROR();

@@ -2,6 +2,9 @@
 
 INSTRUCTION(GET_LEN)
 {
+    if (slp_has_heap_type(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_len(tstate, frame, sp[-1], &top), 0);
+    }
     Py_ssize_t length = PyObject_Length(sp[-1]);
     if (length < 0) {
         ERROR();

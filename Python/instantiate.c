@@ -1,5 +1,6 @@
 /* Class instantiation without C recursion: __new__ here, __init__ as a frame above the init shim. */
 #include "slp_eval.h"
+#include "slp_softcall.h"
 
 PyFunctionObject *
 slp_python_init(PyTypeObject *type)
@@ -162,4 +163,124 @@ slp_frames_for_class_ex(PyThreadState *tstate, _PyInterpreterFrame *caller, PyTy
     }
     Py_DECREF(with_self);
     return frame;
+}
+
+/* --- class calls from __new__ on --- */
+
+PyObject *
+slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *type, PyObject *args,
+                        PyObject *kwargs, PyObject *instance, _PyInterpreterFrame **top)
+{
+    PyTypeObject *actual = Py_TYPE(instance);
+    if (!PyType_IsSubtype(actual, (PyTypeObject *)type)) {
+        return Py_NewRef(instance);
+    }
+    PyFunctionObject *init = slp_python_method(actual, &_Py_ID(__init__));
+    if (init == NULL) {
+        if (actual->tp_init != NULL && actual->tp_init(instance, args, kwargs) < 0) {
+            return NULL;
+        }
+        return Py_NewRef(instance);
+    }
+    PyObject *with_self = slp_tuple_with_first(instance, args);
+    if (with_self == NULL) {
+        return NULL;
+    }
+    Py_INCREF(init);
+    PyObject *locals = slp_call_locals(init);
+    _PyInterpreterFrame *frame = slp_frame_for_call_ex(tstate, init, locals, with_self, kwargs);
+    Py_DECREF(with_self);
+    if (frame == NULL) {
+        return NULL;
+    }
+    frame->previous = shim;
+    *top = frame;
+    return SLP_ENTER;
+}
+
+/* The Python function that type->tp_new calls, or NULL. */
+static PyFunctionObject *
+python_new(PyTypeObject *type)
+{
+    if (type->tp_new != slp_python_slots.type.tp_new) {
+        return NULL;
+    }
+    PyObject *found = _PyType_Lookup(type, &_Py_ID(__new__));
+    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+        found = slp_staticmethod_function(found);
+    }
+    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
+}
+
+/* type.__call__: the class is `self`, called as such or by super().__call__() of a metaclass. */
+static PyObject *
+soft_class_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    PyTypeObject *type = (PyTypeObject *)self;
+    if (!PyType_Check(self) || type == &PyType_Type || type->tp_vectorcall != NULL || type->tp_new == NULL) {
+        return SLP_NOT_SOFT;
+    }
+    PyFunctionObject *new = python_new(type);
+    if (new == NULL && slp_python_method(type, &_Py_ID(__init__)) == NULL) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *values[4] = {self, _PyTuple_FromArray(args, nargs), NULL, NULL};
+    PyObject *answer = NULL;
+    _PyInterpreterFrame *shim = NULL;
+    if (values[1] == NULL) {
+        return NULL;
+    }
+    if (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
+        values[2] = kwargs_dict(args + nargs, kwnames);
+        if (values[2] == NULL) {
+            goto done;
+        }
+    }
+    if (new == NULL) {
+        values[3] = make_instance(tstate, type, values[1], values[2]);
+        if (values[3] == NULL) {
+            goto done;
+        }
+    }
+    /* The shim's first instruction goes on with the instance, be it there or returned by __new__. */
+    for (int i = 0; i < 4; i++) {
+        Py_XINCREF(values[i]);
+    }
+    shim = slp_shim_push(tstate, below, slp_shim_new, 0, values, new == NULL ? 4 : 3);
+    if (shim == NULL) {
+        goto done;
+    }
+    *top = shim;
+    answer = SLP_ENTER;
+    if (new != NULL) {
+        PyObject *with_type = slp_tuple_with_first(self, values[1]);
+        _PyInterpreterFrame *frame = NULL;
+        if (with_type != NULL) {
+            Py_INCREF(new);
+            frame = slp_frame_for_call_ex(tstate, new, slp_call_locals(new), with_type, values[2]);
+            Py_DECREF(with_type);
+        }
+        if (frame == NULL) {
+            slp_frame_clear_and_pop(tstate, shim);
+            answer = NULL;
+        }
+        else {
+            frame->previous = shim;
+            *top = frame;
+        }
+    }
+
+done:
+    Py_XDECREF(values[1]);
+    Py_XDECREF(values[2]);
+    Py_XDECREF(values[3]);
+    return answer;
+}
+
+void
+slp_soft_classes_init(void)
+{
+    /* The same function as tp_call of classes and in the slot that type.__call__ wraps. */
+    slp_soft_register_instances(&PyType_Type, soft_class_call);
 }

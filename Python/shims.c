@@ -6,17 +6,38 @@
 PyCodeObject *slp_shim_init;
 PyCodeObject *slp_shim_tasklet;
 PyCodeObject *slp_shim_tasklet_kw;
+PyCodeObject *slp_shim_check;
+PyCodeObject *slp_shim_not;
+PyCodeObject *slp_shim_jump;
+PyCodeObject *slp_shim_nothing;
+PyCodeObject *slp_shim_getattr;
+PyCodeObject *slp_shim_default;
+PyCodeObject *slp_shim_binary;
+PyCodeObject *slp_shim_compare;
+PyCodeObject *slp_shim_format;
+PyCodeObject *slp_shim_new;
 
 /* One shim: its name, its instructions, and its exception table (may be empty). */
 typedef struct {
     PyCodeObject **shim;
     const char *name;
     int stacksize;
-    uint8_t code[10];
+    uint8_t code[64];
     int code_size;
-    uint8_t handlers[4];
+    uint8_t handlers[12];
     int handlers_size;
 } shim_source;
+
+/* A row of an exception table: the start with its mark, the length, the handler, the depth. */
+#define HANDLER(start, count, handler, depth) 0x80 | (start), (count), (handler), (depth) << 1
+
+/* An entry of the shim that checks results. */
+#define CHECK(kind) SLP_CHECK_RESULT, (kind), SLP_RETURN, 0
+
+/* Four code units of the jump shim, for one kind of jump. */
+#define JUMP(kind)                                                                                 \
+    SLP_CHECK_RESULT, SLP_RESULT_BOOL, SLP_JUMP_RESULT, (kind), SLP_CHECK_RESULT,                  \
+        SLP_RESULT_LEN_TRUTH, SLP_JUMP_RESULT, (kind)
 
 /* All instructions up to the handler are covered, with nothing left on the stack: the start with
  * its mark, the length, the handler, the depth. */
@@ -47,6 +68,87 @@ static const shim_source sources[] = {
         .code_size = 10,
         .handlers = COVERED(4),
         .handlers_size = 4,
+    },
+    {
+        .shim = &slp_shim_check,
+        .name = "<special result>",
+        .stacksize = 2,
+        .code = {CHECK(0), CHECK(1), CHECK(2), CHECK(3), CHECK(4), CHECK(5), CHECK(6), CHECK(7), CHECK(8),
+                 CHECK(9), CHECK(10), CHECK(11), CHECK(12), CHECK(13)},
+        .code_size = 4 * SLP_RESULTS,
+    },
+    {
+        .shim = &slp_shim_not,
+        .name = "<not>",
+        .stacksize = 1,
+        .code = {SLP_CHECK_RESULT, SLP_RESULT_BOOL, UNARY_NOT, 0, SLP_RETURN, 0,
+                 SLP_CHECK_RESULT, SLP_RESULT_LEN_TRUTH, UNARY_NOT, 0, SLP_RETURN, 0,
+                 UNARY_NOT, 0, UNARY_NOT, 0, SLP_RETURN, 0},
+        .code_size = 18,
+    },
+    {
+        .shim = &slp_shim_jump,
+        .name = "<conditional jump>",
+        .stacksize = 3,
+        .code = {JUMP(0), JUMP(1), JUMP(2), JUMP(3)},
+        .code_size = 32,
+    },
+    {
+        .shim = &slp_shim_nothing,
+        .name = "<statement>",
+        .stacksize = 1,
+        .code = {SLP_RETURN_NOTHING, 0},
+        .code_size = 2,
+    },
+    {
+        .shim = &slp_shim_getattr,
+        .name = "<attribute>",
+        .stacksize = 3,
+        .code = {NOP, 0, SLP_RETURN, 0, NOP, 0, SLP_RETURN, 0, SLP_ATTR_FAILED, 0, SLP_ATTR_ERROR, 0},
+        .code_size = 12,
+        .handlers = {HANDLER(0, 1, 4, 2), HANDLER(2, 1, 5, 2)},
+        .handlers_size = 8,
+    },
+    {
+        .shim = &slp_shim_default,
+        .name = "<default>",
+        .stacksize = 2,
+        .code = {NOP, 0, SLP_RETURN, 0, SLP_DEFAULT, 0,
+                 NOP, 0, SLP_RETURN, 0, SLP_DEFAULT, 1,
+                 NOP, 0, SLP_RETURN_TRUE, 0},
+        .code_size = 16,
+        .handlers = {HANDLER(0, 1, 2, 1), HANDLER(3, 1, 5, 1), HANDLER(6, 1, 5, 1)},
+        .handlers_size = 12,
+    },
+    {
+        .shim = &slp_shim_binary,
+        .name = "<operator>",
+        .stacksize = 4,
+        .code = {SLP_BINARY_STEP, 0, SLP_BINARY_STEP, 1, SLP_BINARY_STEP, 2, SLP_BINARY_STEP, 3,
+                 SLP_BINARY_STEP, 4},
+        .code_size = 10,
+    },
+    {
+        .shim = &slp_shim_compare,
+        .name = "<comparison>",
+        .stacksize = 4,
+        .code = {SLP_COMPARE_STEP, 0, SLP_COMPARE_STEP, 1, SLP_COMPARE_STEP, 2, SLP_COMPARE_STEP, 3,
+                 SLP_COMPARE_STEP, 4, SLP_COMPARE_STEP, 5, UNARY_NOT, 0, SLP_RETURN, 0},
+        .code_size = 16,
+    },
+    {
+        .shim = &slp_shim_format,
+        .name = "<format>",
+        .stacksize = 2,
+        .code = {SWAP, 2, FORMAT_VALUE, 4, SLP_RETURN, 0, FORMAT_VALUE, 0, SLP_RETURN, 0},
+        .code_size = 10,
+    },
+    {
+        .shim = &slp_shim_new,
+        .name = "<__new__ result>",
+        .stacksize = 4,
+        .code = {SLP_NEW_RESULT, 0, SLP_INIT_RESULT, 0},
+        .code_size = 4,
     },
 };
 

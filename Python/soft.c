@@ -1,6 +1,7 @@
 /* Soft constructs: what their families share (slp_soft.h). */
 #include "slp_soft.h"
 
+#include "slp_frame.h"
 #include "slp_softcall.h"
 
 PyObject slp_enter_token = {
@@ -82,6 +83,50 @@ slp_soft_init(void)
     }
     slp_soft_ready = true;
     slp_soft_calls_init();
+    slp_soft_attributes_init();
+    slp_soft_builtins_init();
+    slp_soft_classes_init();
     slp_soft_generators_init();
     slp_soft_context_init();
+}
+
+PyObject *
+slp_enter_above(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code, int entry,
+                PyObject *const *values, int count, PyFunctionObject *func, PyObject *const *args,
+                Py_ssize_t nargs, _PyInterpreterFrame **top)
+{
+    for (int i = 0; i < count; i++) {
+        Py_XINCREF(values[i]);
+    }
+    _PyInterpreterFrame *shim = slp_shim_push(tstate, below, code, entry, values, count);
+    if (shim == NULL) {
+        return NULL;
+    }
+    PyObject *answer = slp_enter_function(tstate, shim, func, args, nargs, NULL, top);
+    if (answer == NULL) {
+        slp_frame_clear_and_pop(tstate, shim);
+    }
+    return answer;
+}
+
+PyObject *
+slp_soft_jump(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *condition, int how,
+              Py_ssize_t distance, _PyInterpreterFrame **top)
+{
+    bool is_len;
+    PyFunctionObject *func = slp_truth_method(condition, &is_len);
+    if (func == NULL) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *values[2] = {condition, PyLong_FromSsize_t(distance)};
+    PyObject *answer = NULL;
+    if (values[1] != NULL) {
+        bool keeps = (how & SLP_JUMP_KEEPS) != 0;
+        int entry = how | (is_len ? SLP_JUMP_FROM_LEN : 0);
+        answer = slp_enter_above(tstate, below, slp_shim_jump, entry, values + !keeps, 1 + keeps, func,
+                                 &condition, 1, top);
+        Py_DECREF(values[1]);
+    }
+    Py_DECREF(condition);
+    return answer;
 }

@@ -1,6 +1,8 @@
 /* Calls of what is not a Python function: the registry of soft functions (slp_softcall.h). */
 #include "slp_softcall.h"
 
+#include <structmember.h>
+
 #include "slp_frame.h"
 
 /* --- the registry ------------------------------------------------------------------------------ */
@@ -263,9 +265,53 @@ soft_call_method(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *se
                            kwnames, top);
 }
 
+/* staticmethod(f) called as it is. */
+static PyObject *
+soft_call_staticmethod(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    PyObject *callable = slp_staticmethod_function(self);
+    return callable == NULL ? SLP_NOT_SOFT
+                            : slp_soft_call(tstate, below, callable, args, nargs, kwnames, top);
+}
+
+/* Where a method-wrapper has its descriptor and its self: a struct that no header shows, with `__self__` the
+ * only member.  Checked against a real one. */
+static Py_ssize_t wrapper_descr_offset, wrapper_self_offset;
+
+static void
+learn_method_wrapper(void)
+{
+    wrapper_self_offset = _PyMethodWrapper_Type.tp_members[0].offset;
+    wrapper_descr_offset = wrapper_self_offset - (Py_ssize_t)sizeof(PyObject *);
+    PyObject *wrapper = PyObject_GetAttrString(Py_None, "__str__");
+    PyObject *descr = PyDict_GetItemString(PyBaseObject_Type.tp_dict, "__str__");
+    if (wrapper == NULL || !Py_IS_TYPE(wrapper, &_PyMethodWrapper_Type)
+        || *(PyObject **)((char *)wrapper + wrapper_descr_offset) != descr
+        || *(PyObject **)((char *)wrapper + wrapper_self_offset) != Py_None) {
+        Py_FatalError("method-wrapper has an unknown layout");
+    }
+    Py_DECREF(wrapper);
+}
+
+/* super().__call__(...), object.__setattr__ of an instance: a slot's wrapper, bound. */
+static PyObject *
+soft_call_method_wrapper(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                         PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                         _PyInterpreterFrame **top)
+{
+    PyWrapperDescrObject *descr = *(PyWrapperDescrObject **)((char *)self + wrapper_descr_offset);
+    slp_soft_function function = find(descr->d_wrapped);
+    PyObject *bound = *(PyObject **)((char *)self + wrapper_self_offset);
+    return function == NULL ? SLP_NOT_SOFT : function(tstate, below, bound, args, nargs, kwnames, top);
+}
+
 void
 slp_soft_calls_init(void)
 {
+    learn_method_wrapper();
+    slp_soft_register_instances(&_PyMethodWrapper_Type, soft_call_method_wrapper);
+    slp_soft_register_instances(&PyStaticMethod_Type, soft_call_staticmethod);
     slp_soft_register_instances(&slp_python_slots.type, soft_call_instance);
     slp_soft_register_instances(&PyMethod_Type, soft_call_method);
 }

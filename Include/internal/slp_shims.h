@@ -23,10 +23,103 @@
 #include "slp_base.h"
 
 /* Opcodes that only shims use; all lie above the base's. */
-/* 203 to 229: Python/insn_soft_*.h; 230 to 254: drivers and loops. */
 #define SLP_INIT_RESULT    200   /* [self, result]: check that result is None, return self */
 #define SLP_TASKLET_ENDED  201   /* [result]: the tasklet's function has returned */
 #define SLP_TASKLET_FAILED 202   /* [exception]: the tasklet's function has raised */
+/* 203 to 229: what the language's own constructs need; [..., x] is the shim's stack. */
+#define SLP_RETURN         203   /* [..., value]: return it */
+#define SLP_RETURN_NOTHING 204   /* [..., value]: drop it, push nothing on the caller's stack */
+#define SLP_RETURN_TRUE    205   /* [..., value]: drop it, return True */
+#define SLP_CHECK_RESULT   206   /* [..., value]: check it and convert it as special method `oparg` wants */
+#define SLP_JUMP_RESULT    207   /* [(condition,) distance, bool]: end the caller's conditional jump */
+#define SLP_ATTR_FAILED    208   /* [owner, name, exception]: __getattr__, if it is an AttributeError */
+#define SLP_ATTR_ERROR     209   /* [owner, name, exception]: complete an AttributeError, raise it */
+#define SLP_DEFAULT        210   /* [default, exception]: return the default, if the exception fits */
+#define SLP_BINARY_STEP    211   /* [left, right, operator, result]: if NotImplemented, step `oparg` */
+#define SLP_COMPARE_STEP   212   /* the same for a comparison */
+#define SLP_NEW_RESULT     213   /* [type, args, kwargs, instance]: go on with __init__ */
+/* 230 to 254: drivers and loops. */
+
+/* What SLP_CHECK_RESULT checks, by special method.  The names stand in slp_check_result(). */
+typedef enum {
+    SLP_RESULT_BOOL,        /* __bool__: a bool */
+    SLP_RESULT_LEN_TRUTH,   /* __len__ in a truth test: a bool */
+    SLP_RESULT_LEN,
+    SLP_RESULT_REPR,
+    SLP_RESULT_STR,
+    SLP_RESULT_FORMAT,
+    SLP_RESULT_HASH,
+    SLP_RESULT_INT,
+    SLP_RESULT_FLOAT,
+    SLP_RESULT_ITER,
+    SLP_RESULT_DIR,
+    SLP_RESULT_AITER,
+    SLP_RESULT_ANEXT,
+    SLP_RESULT_AWAIT,
+    SLP_RESULTS,
+} slp_result_kind;
+
+/* The converted value (steals `value`), or NULL with an exception.  `owner`: the object whose method it
+ * was, or NULL; needed by SLP_RESULT_FLOAT, whose errors name its class. */
+PyObject *slp_check_result(PyThreadState *tstate, slp_result_kind kind, PyObject *owner, PyObject *value);
+
+/* SLP_CHECK_RESULT kind, then return: entered at slp_check_entry(kind).  Empty stack, or the owner. */
+extern PyCodeObject *slp_shim_check;
+static inline int
+slp_check_entry(slp_result_kind kind)
+{
+    return 2 * kind;
+}
+
+/* Return a truth value or its negation.  Empty stack. */
+extern PyCodeObject *slp_shim_not;
+enum {
+    SLP_ENTRY_NOT_BOOL = 0,       /* not what __bool__ returned, */
+    SLP_ENTRY_NOT_LEN = 3,        /*   __len__ returned, */
+    SLP_ENTRY_TRUTH = 6,          /* the truth of anything, */
+    SLP_ENTRY_NOT = 7,            /*   its negation */
+};
+
+/* A conditional jump of the caller.  Stack: the condition where the jump keeps it, the distance (an
+ * int, negative backwards).  Bits of the entry: */
+extern PyCodeObject *slp_shim_jump;
+enum {
+    SLP_JUMP_FROM_LEN = 2,        /* __len__ was called, else __bool__ */
+    SLP_JUMP_IF_TRUE = 4,
+    SLP_JUMP_KEEPS = 8,           /* the condition stays on the stack when it jumps */
+};
+
+/* Drop the result: statements.  Empty stack. */
+extern PyCodeObject *slp_shim_nothing;
+
+/* An attribute lookup.  Stack: owner, name. */
+extern PyCodeObject *slp_shim_getattr;
+enum {
+    SLP_ENTRY_HOOKED = 1,         /* after an AttributeError comes __getattr__ */
+    SLP_ENTRY_UNHOOKED = 3,
+};
+
+/* A value for the case that an AttributeError or a StopIteration comes.  Stack: that value. */
+extern PyCodeObject *slp_shim_default;
+enum {
+    SLP_ENTRY_NEXT = 1,
+    SLP_ENTRY_GETATTR = 4,
+    SLP_ENTRY_HASATTR = 7,        /* True where nothing comes */
+};
+
+/* Stack: left, right, operator (an int), NotImplemented. */
+extern PyCodeObject *slp_shim_binary;
+extern PyCodeObject *slp_shim_compare;
+
+/* What follows a conversion in an f-string.  Stack: the format, or empty. */
+extern PyCodeObject *slp_shim_format;
+enum {
+    SLP_ENTRY_FORMAT_WITH = 0,
+    SLP_ENTRY_FORMAT = 3,
+};
+
+/* A class call with __new__ in Python.  Stack: type, args, kwargs or NULL. */
+extern PyCodeObject *slp_shim_new;
 
 #define SLP_GIVE           230   /* [..., value]: return it */
 #define SLP_GIVE_NONE      231   /* [...]: return None */

@@ -81,4 +81,139 @@ slp_enter_function(PyThreadState *tstate, _PyInterpreterFrame *below, PyFunction
     return SLP_ENTER;
 }
 
+/* The same with a shim between the two, which starts at `entry` when the function returns and has
+ * `count` values (borrowed) on its stack. */
+PyObject *slp_enter_above(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code, int entry,
+                          PyObject *const *values, int count, PyFunctionObject *func, PyObject *const *args,
+                          Py_ssize_t nargs, _PyInterpreterFrame **top);
+
+/* The same above an empty shim that checks the result of special method `kind`. */
+static inline PyObject *
+slp_enter_checked(PyThreadState *tstate, _PyInterpreterFrame *below, slp_result_kind kind,
+                  PyFunctionObject *func, PyObject *const *args, Py_ssize_t nargs, _PyInterpreterFrame **top)
+{
+    return slp_enter_above(tstate, below, slp_shim_check, slp_check_entry(kind), NULL, 0, func, args, nargs,
+                           top);
+}
+
+/* Is it an instance of a class made at run time?  Only those have special methods in Python. */
+static inline bool
+slp_has_heap_type(PyObject *obj)
+{
+    return PyType_HasFeature(Py_TYPE(obj), Py_TPFLAGS_HEAPTYPE);
+}
+
+/* --- attributes (Python/soft_attr.c) --- */
+
+PyObject *slp_soft_getattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner,
+                           PyObject *name, _PyInterpreterFrame **top);
+/* owner.name = value, or del owner.name (value NULL).  Result: None, pushed nowhere: when the frames
+ * are done, nothing is on the stack of `below`.  `name` is interned. */
+PyObject *slp_soft_setattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner,
+                           PyObject *name, PyObject *value, _PyInterpreterFrame **top);
+/* SLP_ATTR_FAILED: owner.__getattr__(name) after an AttributeError; `shim` goes on with the result.
+ * SLP_NOT_SOFT: there is none any more. */
+PyObject *slp_soft_getattr_hook(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *owner,
+                                PyObject *name, _PyInterpreterFrame **top);
+/* SLP_ATTR_ERROR: where the exception that is set is an AttributeError that names no attribute, let it name
+ * this one. */
+SLP_COLD void slp_complete_attribute_error(PyThreadState *tstate, PyObject *owner, PyObject *name);
+
+/* What a classmethod or staticmethod object wraps (borrowed), or NULL. */
+PyObject *slp_classmethod_function(PyObject *classmethod);
+PyObject *slp_staticmethod_function(PyObject *staticmethod);
+
+/* --- operators (Python/soft_operators.c) --- */
+
+/* BINARY_OP's argument, and one more. */
+#define SLP_DIVMOD (NB_INPLACE_XOR + 1)
+
+/* Would a C function call a special method in Python for this operator? */
+bool slp_is_python_operator(PyObject *left, PyObject *right, int operator);
+/* The protocol of left <operator> right from step *stage on, until a step has an answer or is a Python
+ * function: then *stage is the step that comes if that returns NotImplemented. */
+PyObject *slp_soft_binary_steps(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *left,
+                                PyObject *right, int operator, int *stage, _PyInterpreterFrame **top);
+/* The same for a comparison (Py_LT ...).  *stage is at least SLP_NEGATED when the function is an __eq__ whose
+ * answer is to be negated. */
+#define SLP_NEGATED 3
+PyObject *slp_soft_compare_steps(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *left,
+                                 PyObject *right, int op, int *stage, _PyInterpreterFrame **top);
+
+/* Would C call a __lt__ or the like in Python? */
+static inline bool
+slp_is_python_comparison(PyObject *left, PyObject *right)
+{
+    return Py_TYPE(left)->tp_richcompare == slp_python_slots.type.tp_richcompare
+           || Py_TYPE(right)->tp_richcompare == slp_python_slots.type.tp_richcompare;
+}
+
+/* The shim that does an operator or a comparison, to be run; steals `left` and `right`.  NULL with an
+ * exception. */
+_PyInterpreterFrame *slp_operator_shim(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code,
+                                       PyObject *left, PyObject *right, int operator);
+
+/* The Python function that a truth test of `value` calls, or NULL; *is_len says that it is a __len__. */
+static inline PyFunctionObject *
+slp_truth_method(PyObject *value, bool *is_len)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    *is_len = false;
+    if (type->tp_as_number != NULL && type->tp_as_number->nb_bool != NULL) {
+        return type->tp_as_number->nb_bool == slp_python_slots.number.nb_bool
+                   ? slp_python_method(type, &_Py_ID(__bool__))
+                   : NULL;
+    }
+    if (type->tp_as_mapping != NULL && type->tp_as_mapping->mp_length == slp_python_slots.mapping.mp_length) {
+        *is_len = true;
+        return slp_python_method(type, &_Py_ID(__len__));
+    }
+    return NULL;
+}
+
+/* A conditional jump of `below` on `condition`: steals it, unless the answer is SLP_NOT_SOFT.  `how`: bits
+ * SLP_JUMP_IF_TRUE, SLP_JUMP_KEEPS. */
+PyObject *slp_soft_jump(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *condition, int how,
+                        Py_ssize_t distance, _PyInterpreterFrame **top);
+
+/* --- subscripts (Python/soft_subscript.c) --- */
+
+/* container[index], where __getitem__ is no Python function: __class_getitem__, __missing__. */
+PyObject *slp_soft_getitem(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *container,
+                           PyObject *index, _PyInterpreterFrame **top);
+/* The Python function that container[index] = value or del container[index] calls, or NULL. */
+PyFunctionObject *slp_subscript_setter(PyObject *container, PyObject *name);
+
+/* --- class calls (Python/instantiate.c) --- */
+
+/* type(*args, **kwargs) goes on with what __new__ returned: the frame of a Python __init__, which `shim` then
+ * finishes; or the instance. */
+PyObject *slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *type,
+                                  PyObject *args, PyObject *kwargs, PyObject *instance,
+                                  _PyInterpreterFrame **top);
+
+/* --- builtins (Python/soft_builtins.c) --- */
+
+PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                       _PyInterpreterFrame **top);
+PyObject *slp_soft_str(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                       _PyInterpreterFrame **top);
+PyObject *slp_soft_iter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                        _PyInterpreterFrame **top);
+PyObject *slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                              PyObject *type, _PyInterpreterFrame **top);
+/* FORMAT_VALUE; `spec` may be NULL. */
+PyObject *slp_soft_format_value(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *value,
+                                PyObject *spec, int oparg, _PyInterpreterFrame **top);
+
+/* --- asynchronous iteration (Python/soft_async.c) --- */
+
+/* GET_AITER, GET_ANEXT and GET_AWAITABLE (with its argument) of `obj`. */
+PyObject *slp_soft_aiter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                         _PyInterpreterFrame **top);
+PyObject *slp_soft_anext(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                         _PyInterpreterFrame **top);
+PyObject *slp_soft_awaitable(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                             _PyInterpreterFrame **top);
+
 #endif
