@@ -68,6 +68,7 @@ typedef struct slp_thread {
     slp_interp *interp;                /* held, that of the thread state */
     slp_letter *letters;               /* from other threads, the oldest first */
     PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
+    bool naps;                         /* it sleeps until a deadline */
     bool asleep;                       /* it sleeps, and nobody has woken it yet */
     void (*on_delete)(void *);         /* with the next: tstate->on_delete, to be called after ours */
     void *on_delete_data;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "slp_overflow.h"
 #include "slp_platf.h"
 #include "slp_tasklet.h"
 
@@ -85,14 +86,14 @@ close_slab(slp_slab *slab)
     }
 }
 
-/* Make the lowest page of a stack a guard.  Without one, Python code still hops in time. */
+/* Make the lowest pages of a stack a guard.  Without one, Python code still hops in time. */
 static void
-install_guard(char *page, size_t page_size)
+install_guard(char *pages)
 {
-    if (madvise(page, page_size, MADV_GUARD_INSTALL) == 0) {
+    if (madvise(pages, SLP_GUARD_SIZE, MADV_GUARD_INSTALL) == 0) {
         return;
     }
-    if (protected_guards < PROTECTED_GUARDS && mprotect(page, page_size, PROT_NONE) == 0) {
+    if (protected_guards < PROTECTED_GUARDS && mprotect(pages, SLP_GUARD_SIZE, PROT_NONE) == 0) {
         protected_guards++;
     }
 }
@@ -104,7 +105,6 @@ install_guard(char *page, size_t page_size)
 static int
 new_slab(void)
 {
-    const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
     slp_slab *slab = PyMem_RawCalloc(1, sizeof(slp_slab));
     if (slab == NULL) {
         return -1;
@@ -119,9 +119,9 @@ new_slab(void)
     for (size_t i = SLAB_CARRIERS; i-- > 0;) {
         slp_carrier *carrier = &slab->carriers[i];
         char *bottom = slab->mapping + SLAB_OFFSET + i * STACK_SIZE;
-        install_guard(bottom, page_size);
+        install_guard(bottom);
         carrier->slab = slab;
-        carrier->low = bottom + page_size;
+        carrier->low = bottom + SLP_GUARD_SIZE;
         carrier->high = bottom + STACK_SIZE;
         carrier->below = slab->free;
         slab->free = carrier;
@@ -140,6 +140,7 @@ new_slab(void)
 slp_carrier *
 slp_carrier_new(void (*entry)(void *value))
 {
+    slp_overflow_watch();
     if (open_slabs == NULL && new_slab() < 0) {
         PyErr_NoMemory();
         return NULL;

@@ -22,7 +22,7 @@ slp_idle_others_can_run(slp_thread *th)
     PyThreadState *p = PyInterpreterState_ThreadHead(th->tstate->interp);
     for (; p != NULL; p = PyThreadState_Next(p)) {
         slp_thread *other = slp_thread_peek(p);
-        if (p != th->tstate && (other == NULL || !other->asleep)) {
+        if (p != th->tstate && (other == NULL || !other->asleep || other->naps)) {
             return true;
         }
     }
@@ -104,6 +104,19 @@ sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
     return Py_MakePendingCalls();
 }
 
+/* The microseconds that are left for a run(max_seconds=..., threadblock=True) that would go on if this thread
+ * slept no longer; 0: none, -1: there is no such run(). */
+static PY_TIMEOUT_T
+time_left(slp_thread *th)
+{
+    slp_watchdog *wd = &th->watchdog;
+    if (wd->caller == NULL || wd->caller != th->runners || wd->deadline == 0) {
+        return -1;
+    }
+    int64_t left = wd->deadline - slp_alarm_now();
+    return left > 0 ? (PY_TIMEOUT_T)(left / 1000 + 1) : 0;
+}
+
 /* The function of an idle tasklet. */
 static PyObject *
 idle(PyObject *self, PyObject *noargs)
@@ -115,7 +128,15 @@ idle(PyObject *self, PyObject *noargs)
     PyTaskletObject *me = th->current;
     PY_TIMEOUT_T look = FIRST_LOOK;
     while (me->next == me && slp_idle_others_can_run(th)) {
-        if (sleep_for(th, has_unknown_threads(th) ? look : -1) < 0) {
+        PY_TIMEOUT_T left = time_left(th);
+        if (left == 0) {
+            break;
+        }
+        PY_TIMEOUT_T limit = has_unknown_threads(th) ? look : -1;
+        th->naps = left > 0;
+        int status = sleep_for(th, left > 0 && (limit < 0 || left < limit) ? left : limit);
+        th->naps = false;
+        if (status < 0) {
             return NULL;
         }
         look = Py_MIN(2 * look, LAST_LOOK);

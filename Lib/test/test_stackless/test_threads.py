@@ -245,6 +245,73 @@ class TestSleeping(ThreadCase):
         thread.finish()
 
 
+class TestThreadblock(ThreadCase):
+    """run(threadblock=True) waits for other threads, with and without a limit."""
+
+    def visited(self, *args, **limits):
+        """Who was run in a run(threadblock=True) until a visitor from another thread ends it."""
+        main, leave = getmain(), threading.Event()
+
+        def visit():
+            self.wait_until(lambda: not main.scheduled)
+            for i in range(3):
+                t = tasklet(self.log.append)
+                t.bind_thread(main.thread_id)
+                t(i)
+            self.wait_until(lambda: len(self.log) == 3)
+            main.insert()
+            leave.wait(PATIENCE)
+
+        thread = self.start(visit)
+        run(*args, threadblock=True, **limits)
+        leave.set()
+        thread.finish()
+        return self.log
+
+    def test_with_nothing_to_run_yet(self):
+        self.assertEqual(self.visited(), [0, 1, 2])
+
+    def test_when_everything_has_run(self):
+        tasklet(int)()
+        self.assertEqual(self.visited(), [0, 1, 2])
+
+    def test_with_a_timeout(self):
+        self.assertEqual(self.visited(1000000), [0, 1, 2])
+
+    def test_with_much_time(self):
+        self.assertEqual(self.visited(max_seconds=2 * PATIENCE), [0, 1, 2])
+
+    def test_the_time_is_over(self):
+        leave = threading.Event()
+        thread = self.start(leave.wait, PATIENCE)
+        self.assertIsNone(run(max_seconds=0.01, threadblock=True))
+        leave.set()
+        thread.finish()
+
+    def test_a_tasklet_that_blocks(self):
+        ch, main = channel(), getmain()
+        t = tasklet(lambda: (self.log.append(ch.receive()), main.run()))()
+
+        def work():
+            ch.send("value")
+            leave.wait(PATIENCE)
+
+        leave = threading.Event()
+        thread = self.start(work)
+        run(threadblock=True)
+        self.assertEqual(self.log, ["value"])
+        leave.set()
+        run()
+        thread.finish()
+        self.assertFalse(t.alive)
+
+    def test_without_other_threads_it_comes_back(self):
+        tasklet(self.log.append)("ran")
+        run(threadblock=True)
+        run(threadblock=True)
+        self.assertEqual(self.log, ["ran"])
+
+
 class TestBusyThreads(ThreadCase):
     def test_insert_into_a_busy_thread(self):
         stop = []
