@@ -1,8 +1,8 @@
 /* Stack overflow in C: what is said when C code runs into the guard page below a carrier.
  *
- * Python code never does: it hops to another carrier in time, or meets the recursion limit.  C code that recurses
- * by itself may.  The kernel sends SIGSEGV then, and a handler has no room on that stack: so each thread that
- * uses carriers gets an alternate one, unless it has one.  The handler says which tasklet it was, shows its
+ * Python code never does: it hops to another carrier in time, or meets the recursion limit.  C code that
+ * recurses by itself may.  The kernel sends SIGSEGV then, and a handler has no room on that stack: so each
+ * thread that uses carriers gets an alternate one, unless it has one.  The handler says which tasklet it was, shows its
  * Python frames, and leaves the rest to whoever was there before (faulthandler, the program's own, or the
  * system, which ends the process and leaves a core).
  *
@@ -145,7 +145,10 @@ slp_overflow_watch(void)
     }
     if (!installed) {
         installed = true;
-        struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+        struct sigaction action = {
+            .sa_sigaction = on_fault,
+            .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+        };
         sigemptyset(&action.sa_mask);
         sigaction(SIGSEGV, &action, &previous);
     }
