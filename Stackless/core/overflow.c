@@ -2,9 +2,9 @@
  *
  * Python code never does: it hops to another carrier in time, or meets the recursion limit.  C code that
  * recurses by itself may.  The kernel sends SIGSEGV then, and a handler has no room on that stack: so each
- * thread that uses carriers gets an alternate one, unless it has one.  The handler says which tasklet it was, shows its
- * Python frames, and leaves the rest to whoever was there before (faulthandler, the program's own, or the
- * system, which ends the process and leaves a core).
+ * thread that uses carriers gets an alternate one, unless it has one.  The handler says which tasklet it
+ * was, shows its Python frames, and leaves the rest to whoever was there before (faulthandler, the
+ * program's own, or the system, which ends the process and leaves a core).
  *
  *   SIGSEGV is                              what the handler does
  *   a guard page's, of this carrier         reports; takes itself away; the fault happens again
