@@ -78,7 +78,7 @@
 #define NEXT_AFTER_CALL()                                                                          \
     do {                                                                                           \
         if (SLP_UNLIKELY(cframe.use_tracing)) {                                                    \
-            SLOW_ON();                                                                          \
+            SLOW_ON();                                                                             \
         }                                                                                          \
         NEXT();                                                                                    \
     } while (0)
@@ -269,20 +269,6 @@ static inline bool
 resumable(PyGenObject *gen)
 {
     return gen->gi_frame_state < FRAME_EXECUTING;
-}
-
-/* Link a generator between the running frame and what it is sent (stolen). */
-static inline _PyInterpreterFrame *
-resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller, PyObject *sent)
-{
-    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
-    _PyFrame_StackPush(frame, sent);
-    gen->gi_frame_state = FRAME_EXECUTING;
-    gen->gi_exc_state.previous_item = tstate->exc_info;
-    tstate->exc_info = &gen->gi_exc_state;
-    frame->previous = caller;
-    frame->is_entry = false;
-    return frame;
 }
 
 #include "evalhelpers.h"

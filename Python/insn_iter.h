@@ -93,7 +93,7 @@ INSTRUCTION(FOR_ITER)
     if (type == &PyGen_Type && resumable((PyGenObject *)iterator) && !HOOKED()) {
         *(intptr_t *)sp = oparg;
         STORE_FRAME();
-        ENTER(resume_generator(tstate, (PyGenObject *)iterator, frame, Py_NewRef(Py_None)));
+        ENTER(slp_resume_generator(tstate, (PyGenObject *)iterator, frame, Py_NewRef(Py_None)));
     }
     if (SLP_UNLIKELY(type->tp_iternext == slp_python_slots.type.tp_iternext) && !HOOKED()) {
         /* The value lands on the stack.  An exception ends at `callee_raised`. */
@@ -154,7 +154,7 @@ INSTRUCTION(SEND)
         && (sent == Py_None || ((PyGenObject *)receiver)->gi_frame_state != FRAME_CREATED)) {
         *(intptr_t *)sp = oparg;
         STORE_FRAME();
-        ENTER(resume_generator(tstate, (PyGenObject *)receiver, frame, sent));
+        ENTER(slp_resume_generator(tstate, (PyGenObject *)receiver, frame, sent));
     }
 
     if (sent == Py_None && Py_TYPE(receiver)->tp_iternext == slp_python_slots.type.tp_iternext && !HOOKED()) {

@@ -72,19 +72,6 @@ is_generator(PyObject *obj)
 }
 
 _PyInterpreterFrame *
-slp_resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller, PyObject *sent)
-{
-    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
-    _PyFrame_StackPush(frame, sent);
-    gen->gi_frame_state = FRAME_EXECUTING;
-    gen->gi_exc_state.previous_item = tstate->exc_info;
-    tstate->exc_info = &gen->gi_exc_state;
-    frame->previous = caller;
-    frame->is_entry = false;
-    return frame;
-}
-
-_PyInterpreterFrame *
 slp_throw_into(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller)
 {
     _PyInterpreterFrame *frame = slp_resume_generator(tstate, gen, caller, Py_NewRef(Py_None));
