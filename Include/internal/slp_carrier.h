@@ -105,6 +105,9 @@ void slp_carrier_entered(slp_carrier *carrier);
  * (then it must hop), or is it the thread's first, or on a stack that we do not know? */
 bool slp_stack_is_low(const char *here);
 
+/* How many bytes of the calling thread's native stack lie below its limit; 0 if that is not known. */
+size_t slp_native_margin(void);
+
 /* Run _PyEval_EvalFrameDefault(tstate, frame, throwflag) on a fresh carrier, and come back with its
  * result.  False where there is no memory for one (no exception set), and nothing was run. */
 bool slp_hop(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag, PyObject **result);
@@ -128,6 +131,13 @@ void slp_carrier_trim_idle(struct slp_thread *th);
 
 /* The carrier struct of a thread's native stack, zeroed so far. */
 void slp_carrier_init_native(slp_carrier *carrier);
+
+/* Assert the invariants above for the running carrier; empty in builds without assertions. */
+#ifdef NDEBUG
+#  define slp_carrier_check(th) ((void)0)
+#else
+void slp_carrier_check(struct slp_thread *th);
+#endif
 
 /* The thread ends: give all idle ones back. */
 void slp_carrier_drop_idle(struct slp_thread *th);

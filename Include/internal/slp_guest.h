@@ -44,7 +44,7 @@
 /* Run function(argument) on the thread's native stack, and come back when it returns. */
 void slp_guest_call(slp_thread *th, void (*function)(void *argument), void *argument);
 
-/* Is there a reasonable amount of native stack left for a guest call? */
+/* Is enough native stack left for a guest call: half of what lies below its limit, at least? */
 bool slp_guest_has_room(const slp_thread *th);
 
 /* Does the thread run on its native stack, or hopped from it, in the name of a tasklet other than main? */

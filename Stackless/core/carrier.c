@@ -43,6 +43,9 @@
 
 _Thread_local char *slp_stack_limit = (char *)UINTPTR_MAX;
 
+/* What lies below the limit of the calling thread's native stack; 0 while that is not known. */
+static _Thread_local size_t native_margin;
+
 /* --- the pool --- */
 
 struct slp_slab {
@@ -252,6 +255,18 @@ slp_carrier_entered(slp_carrier *carrier)
 #endif
 }
 
+#ifndef NDEBUG
+void
+slp_carrier_check(slp_thread *th)
+{
+    const slp_carrier *carrier = th->carrier;
+    assert(th->home == carrier->home && carrier->sp == NULL);
+    assert(slp_stack_limit == carrier->limit);
+    assert((carrier == &th->native) == (carrier->slab == NULL));
+    assert(carrier->slab != NULL || carrier->home == NULL);
+}
+#endif
+
 /* --- hops --- */
 
 /* The bounds of the calling thread's native stack.  False where the system does not tell. */
@@ -278,11 +293,18 @@ slp_stack_is_low(const char *here)
         char *low, *high;
         slp_stack_limit = NULL;
         if (native_bounds(&low, &high) && low <= here && here < high) {
-            slp_stack_limit = low + Py_MIN((size_t)(high - low) / 2, MARGIN);
+            native_margin = Py_MIN((size_t)(high - low) / 2, MARGIN);
+            slp_stack_limit = low + native_margin;
         }
     }
     /* Far below the limit it is another stack altogether, which somebody else has made. */
     return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= MARGIN;
+}
+
+size_t
+slp_native_margin(void)
+{
+    return native_margin;
 }
 
 /* What a hop runs, on the stack where it began. */

@@ -9,9 +9,6 @@
 /* Below a stack pointer, where the ABI lets a function keep data without moving it. */
 #define RED_ZONE 256
 
-/* How far below the native stack's limit a guest call may begin: half of its margin (carrier.c). */
-#define ROOM ((ptrdiff_t)128 * 1024)
-
 /* --- the call --- */
 
 /* What a guest call runs, on the stack of its caller. */
@@ -119,7 +116,7 @@ bool
 slp_guest_has_room(const slp_thread *th)
 {
     uintptr_t sp = (uintptr_t)th->native.sp, limit = (uintptr_t)th->native.limit;
-    return sp > limit || limit - sp < ROOM;
+    return sp > limit || limit - sp < slp_native_margin() / 2;
 }
 
 bool

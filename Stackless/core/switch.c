@@ -176,6 +176,7 @@ arrive(slp_thread *th)
     if (SLP_UNLIKELY(th->idle_count > SLP_KEPT_IDLE)) {
         slp_carrier_trim_idle(th);
     }
+    slp_carrier_check(th);
     slp_tasklet_check(th->current);
     slp_torture_entered();
 }

@@ -263,6 +263,35 @@ class Greenlets(unittest.TestCase):
             print('done')
         ''')
 
+    def test_thread_with_a_small_stack(self):
+        """A greenlet of a tasklet runs on the thread's stack, however deep main is, and however small that is."""
+        check(self, '''
+            import greenlet, stackless, sys, threading
+            sys.setrecursionlimit(10_000)
+            outcomes = []
+
+            def use():
+                outcomes.append(greenlet.greenlet(lambda: sum(range(10))).switch())
+
+            def nest(depth):
+                if depth:
+                    return max(map(nest, [depth - 1]))
+                stackless.tasklet(use)()
+                stackless.run()
+                return 0
+
+            def work():
+                for depth in range(0, 120, 2):
+                    nest(depth)
+
+            threading.stack_size(64 * 1024)
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            assert outcomes == [45] * 60, outcomes
+            print('done')
+        ''')
+
     def test_tasklet_switches_greenlets_away(self):
         """A tasklet run by a greenlet switches to that greenlet's parent, which uses the scheduler: no
         crash."""

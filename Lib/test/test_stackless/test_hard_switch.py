@@ -96,16 +96,12 @@ class TestCalledByC(HardCase):
             a, b = self.ch
             return a, b
 
-        self.ch.close()
-        tasklet(self.ch.open)()
-
         def sender():
             for value in 1, 2:
                 self.ch.send(value)
             self.ch.send_exception(StopIteration)
 
         outcome = []
-        self.ch.open()
         tasklet(lambda: outcome.append(action()))()
         tasklet(sender)()
         run()
