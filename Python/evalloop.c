@@ -339,8 +339,11 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
     _Py_atomic_int *const eval_breaker = &tstate->interp->ceval.eval_breaker;
 
     _PyCFrame cframe;
+    cframe.use_tracing = tstate->cframe->use_tracing;
+    cframe.previous = tstate->cframe;
+    /* Where the stack is: __builtin_frame_address() would cost the loop the register %rbp. */
+    const char *here = (const char *)&cframe;
     bool no_stack = false;
-    const char *here = __builtin_frame_address(0);
     if (SLP_UNLIKELY(here < slp_stack_limit) && slp_stack_is_low(here)) {
         PyObject *result;
         if (slp_hop(tstate, frame, throwflag, &result)) {
@@ -348,8 +351,6 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
         }
         no_stack = true;
     }
-    cframe.use_tracing = tstate->cframe->use_tracing;
-    cframe.previous = tstate->cframe;
     tstate->cframe = &cframe;
 
     assert(!_PyErr_Occurred(tstate) || throwflag);

@@ -6,7 +6,7 @@ INSTRUCTION(LOAD_ATTR)
     PyObject *value = SLP_NOT_SOFT;
     if (!HOOKED()) {
         _PyInterpreterFrame *top;
-        value = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), &top);
+        value = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), NULL, &top);
         if (value == SLP_ENTER) {
             DROP(1);
             next += CACHES(LOAD_ATTR);
@@ -208,10 +208,10 @@ INSTRUCTION(LOAD_METHOD)
 {
     PyObject *owner = sp[-1];
     PyObject *method = SLP_NOT_SOFT;
-    int unbound = 0;
+    PyObject *receiver = NULL;
     if (!HOOKED()) {
         _PyInterpreterFrame *top;
-        method = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), &top);
+        method = slp_soft_getattr(tstate, frame, owner, NAME_AT(oparg), &receiver, &top);
         if (method == SLP_ENTER) {
             DROP(1);
             *sp++ = NULL;   /* the value will be pushed above */
@@ -221,20 +221,22 @@ INSTRUCTION(LOAD_METHOD)
     }
     if (method == SLP_NOT_SOFT) {
         method = NULL;
-        unbound = _PyObject_GetMethod(owner, NAME_AT(oparg), &method);
+        if (_PyObject_GetMethod(owner, NAME_AT(oparg), &method)) {
+            receiver = Py_NewRef(owner);
+        }
     }
     if (method == NULL) {
         ERROR();
     }
-    if (unbound) {
+    if (receiver != NULL) {
         sp[-1] = method;
-        *sp++ = owner;
+        *sp++ = receiver;
     }
     else {
         sp[-1] = NULL;
         *sp++ = method;
-        DECREF(owner);
     }
+    DECREF(owner);
     next += CACHES(LOAD_METHOD);
     NEXT_AFTER_CALL();
 }
