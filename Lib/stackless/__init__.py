@@ -31,6 +31,8 @@ from types import ModuleType
 
 from builtins import TaskletExit  # noqa: F401
 
+from stackless import _pickling
+
 from _stackless import (
     PICKLEFLAGS_PICKLE_CONTEXT,
     PICKLEFLAGS_PRESERVE_AG_FINALIZER,
@@ -153,6 +155,8 @@ class _StacklessModule(ModuleType):
         """The same for any protocol."""
         return self.__reduce__()
 
+
+_pickling.register()
 
 # So that `from stackless import *` brings the name of the module, too.
 stackless = sys.modules[__name__]

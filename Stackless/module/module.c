@@ -3,6 +3,7 @@
 #include "slp_callbacks.h"
 #include "slp_channel.h"
 #include "slp_module.h"
+#include "slp_pickle.h"
 
 PyDoc_STRVAR(run_doc,
 "run($module, /, timeout=0, threadblock=False, soft=False,\n"
@@ -170,7 +171,7 @@ module_exec(PyObject *module)
     if (PyModule_AddType(module, &PyTasklet_Type) < 0 || PyModule_AddType(module, &PyChannel_Type) < 0
         || PyModule_AddType(module, &slp_bomb_type) < 0 || PyModule_AddType(module, &slp_atomic_type) < 0)
         return -1;
-    if (slp_soft_module_init() < 0 || slp_add_pickle_flags(module) < 0)
+    if (slp_soft_module_init() < 0 || slp_add_pickle_flags(module) < 0 || slp_wrap_init(module) < 0)
         return -1;
     return 0;
 }

@@ -1,0 +1,70 @@
+/* Pickling: how tasklets, and all that their frames refer to, become bytes and come back.
+ *
+ * Definitions
+ *   reducer     a function that tells the pickler how an object is made again; copyreg knows one for each
+ *               type below after `import stackless`.
+ *   stand-in    a type of the module _stackless._wrap with the layout of a builtin type.  Loading makes
+ *               an object of the stand-in; its __setstate__ fills it and turns it into the real type.  So
+ *               cycles (a function and the cell that holds it) come back, and the builtin types get no
+ *               __setstate__ that programs would see.
+ *   shell       an object of a stand-in that is not yet filled.  It is safe to hold, to traverse, to free.
+ *
+ * What is in an image is described in Doc/internals/pickling.rst.  Loading trusts nothing: every item of
+ * a state is checked before an object is changed, and errors (TypeError for a wrong type, ValueError for a
+ * wrong value, slp_refuse_image()) name what is wrong.
+ */
+#ifndef SLP_PICKLE_H
+#define SLP_PICKLE_H
+
+#include "slp_tasklet.h"
+
+/* The module _stackless._wrap, made as an attribute of _stackless.  -1 with an exception. */
+int slp_wrap_init(PyObject *module);
+
+/* Fill a stand-in's slots from those of the type for which it stands, and add it to the module.  -1 with
+ * an exception. */
+int slp_add_stand_in(PyObject *module, PyTypeObject *stand_in, PyTypeObject *real);
+
+/* Raise ValueError "what: text"; NULL. */
+SLP_COLD PyObject *slp_refuse_image(const char *what, const char *format, ...);
+
+/* --- code and functions --- */
+
+extern PyTypeObject slp_stand_in_cell;
+extern PyTypeObject slp_stand_in_function;
+
+/* A cell, or a shell of one. */
+static inline bool
+slp_is_cell(PyObject *op)
+{
+    return Py_IS_TYPE(op, &PyCell_Type) || Py_IS_TYPE(op, &slp_stand_in_cell);
+}
+
+/* A number that depends on all that makes a code object do what it does, the same in every process. */
+int slp_code_hash(PyCodeObject *code, uint64_t *hash);
+
+/* How an image refers to a dict of globals: the name of the module whose dict it is, else the dict itself.
+ * New reference. */
+PyObject *slp_globals_out(PyObject *globals);
+/* The dict again: new reference, NULL with an exception. */
+PyObject *slp_globals_in(PyObject *ref, const char *what);
+/* The name of the module in sys.modules whose dict this is (borrowed), or NULL without an exception. */
+PyObject *slp_name_of_module_dict(PyObject *dict);
+
+/* Methods of the module _stackless._wrap. */
+PyObject *slp_reduce_code(PyObject *module, PyObject *code);
+PyObject *slp_make_code(PyObject *module, PyObject *args);
+PyObject *slp_reduce_cell(PyObject *module, PyObject *cell);
+PyObject *slp_reduce_function(PyObject *module, PyObject *function);
+PyObject *slp_reduce_module(PyObject *module, PyObject *pickled);
+PyObject *slp_make_module(PyObject *module, PyObject *name);
+PyObject *slp_make_module_dict(PyObject *module, PyObject *name);
+PyObject *slp_reduce_traceback(PyObject *module, PyObject *traceback);
+PyObject *slp_make_traceback(PyObject *module, PyObject *args);
+PyObject *slp_code_hash_method(PyObject *module, PyObject *code);
+
+/* A small object that pickles as the dict of the module `name`.  New reference. */
+PyObject *slp_new_module_dict_ref(PyObject *name);
+extern PyTypeObject slp_module_dict_ref_type;
+
+#endif

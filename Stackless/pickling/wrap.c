@@ -1,0 +1,68 @@
+/* The module _stackless._wrap: what images name, and the reducers that stackless registers. */
+#include "slp_pickle.h"
+
+PyObject *
+slp_refuse_image(const char *what, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    PyObject *text = PyUnicode_FromFormatV(format, args);
+    va_end(args);
+    if (text != NULL) {
+        PyErr_Format(PyExc_ValueError, "cannot unpickle %s: %U", what, text);
+        Py_DECREF(text);
+    }
+    return NULL;
+}
+
+int
+slp_add_stand_in(PyObject *module, PyTypeObject *stand_in, PyTypeObject *real)
+{
+    stand_in->tp_basicsize = real->tp_basicsize;
+    stand_in->tp_itemsize = real->tp_itemsize;
+    stand_in->tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC;
+    stand_in->tp_dealloc = real->tp_dealloc;
+    stand_in->tp_traverse = real->tp_traverse;
+    stand_in->tp_clear = real->tp_clear;
+    stand_in->tp_free = PyObject_GC_Del;
+    return PyModule_AddType(module, stand_in);
+}
+
+static PyMethodDef wrap_methods[] = {
+    {"reduce_code", slp_reduce_code, METH_O, "How a code object pickles."},
+    {"reduce_cell", slp_reduce_cell, METH_O, "How a cell pickles."},
+    {"reduce_function", slp_reduce_function, METH_O, "How a function pickles."},
+    {"reduce_module", slp_reduce_module, METH_O, "How a module pickles."},
+    {"reduce_traceback", slp_reduce_traceback, METH_O, "How a traceback pickles."},
+    {"code", slp_make_code, METH_VARARGS, "A code object of an image."},
+    {"module", slp_make_module, METH_O, "A module of an image that is not imported by its name."},
+    {"module_dict", slp_make_module_dict, METH_O, "The dict of the module of that name."},
+    {"traceback", slp_make_traceback, METH_VARARGS, "A traceback of an image."},
+    {"code_hash", slp_code_hash_method, METH_O,
+     "A number that depends on all that a code object does, the same in every process."},
+    {NULL},
+};
+
+static int
+fill(PyObject *wrap)
+{
+    return PyModule_AddFunctions(wrap, wrap_methods) < 0
+                   || slp_add_stand_in(wrap, &slp_stand_in_cell, &PyCell_Type) < 0
+                   || slp_add_stand_in(wrap, &slp_stand_in_function, &PyFunction_Type) < 0
+                   || PyType_Ready(&slp_module_dict_ref_type) < 0
+               ? -1
+               : 0;
+}
+
+int
+slp_wrap_init(PyObject *module)
+{
+    PyObject *wrap = PyModule_New("_stackless._wrap");
+    int status = -1;
+    if (wrap != NULL && fill(wrap) == 0
+        && PyDict_SetItemString(PyImport_GetModuleDict(), "_stackless._wrap", wrap) == 0) {
+        status = PyModule_AddObjectRef(module, "_wrap", wrap);
+    }
+    Py_XDECREF(wrap);
+    return status;
+}
