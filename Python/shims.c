@@ -152,6 +152,32 @@ static const shim_source sources[] = {
     },
 };
 
+/* All shims of the process. */
+#define MAX_SHIMS 128
+static PyCodeObject *all_shims[MAX_SHIMS];
+static int shim_count;
+
+void
+slp_shim_register(PyCodeObject *code)
+{
+    assert(slp_shim_find(code->co_name) == NULL);
+    if (shim_count == MAX_SHIMS) {
+        Py_FatalError("too many shims");
+    }
+    all_shims[shim_count++] = code;
+}
+
+PyCodeObject *
+slp_shim_find(PyObject *name)
+{
+    for (int i = 0; i < shim_count; i++) {
+        if (PyUnicode_Compare(all_shims[i]->co_name, name) == 0) {
+            return all_shims[i];
+        }
+    }
+    return NULL;
+}
+
 PyCodeObject *
 slp_shim_make(const char *shim_name, int stacksize, const uint8_t *instructions, int code_size,
               const uint8_t *exception_table, int table_size)
@@ -167,6 +193,9 @@ slp_shim_make(const char *shim_name, int stacksize, const uint8_t *instructions,
         result = PyCode_NewWithPosOnlyArgs(0, 0, 0, 0, stacksize, CO_OPTIMIZED | CO_NEWLOCALS, code,
                                            none, none, none, none, none, filename, name, name, 1, lines,
                                            handlers);
+    }
+    if (result != NULL) {
+        slp_shim_register(result);
     }
     Py_XDECREF(code);
     Py_XDECREF(handlers);

@@ -155,7 +155,13 @@ extern PyCodeObject *slp_shim_tasklet_kw;
 _PyInterpreterFrame *slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code,
                                    int entry, PyObject *const *values, int count);
 
-/* A shim's code object, not yet known to anybody.  NULL with an exception. */
+/* Make a code object known as a shim, under its name, which no other has: that is how images refer to it. */
+void slp_shim_register(PyCodeObject *code);
+
+/* The shim of that name (a str), or NULL without an exception. */
+PyCodeObject *slp_shim_find(PyObject *name);
+
+/* A shim's code object, registered under its name.  NULL with an exception. */
 PyCodeObject *slp_shim_make(const char *name, int stacksize, const uint8_t *code, int code_size,
                             const uint8_t *handlers, int handlers_size);
 
