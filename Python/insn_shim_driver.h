@@ -147,4 +147,18 @@ INSTRUCTION(SLP_RUN_FAILED)
     (void)PyContext_Exit(sp[-1]);   /* its own exception takes the place of the other */
     goto unwind;
 }
+
+/* --- functools.lru_cache (soft_cache.c) --- */
+
+INSTRUCTION(SLP_CACHE_RESULT)
+{
+    PyObject *result = slp_cache_result(tstate, sp[-4], sp[-3], sp[-2], sp[-1]);
+    if (result == NULL) {
+        ERROR();
+    }
+    POP_SHIM();
+    *sp++ = result;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
 #undef POP_SHIM

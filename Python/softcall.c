@@ -171,6 +171,30 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
     return function == NULL ? SLP_NOT_SOFT : function(tstate, below, callable, args, nargs, kwnames, top);
 }
 
+bool
+slp_may_be_soft(PyObject *callable)
+{
+    while (Py_IS_TYPE(callable, &PyMethod_Type)) {
+        callable = PyMethod_GET_FUNCTION(callable);
+    }
+    PyTypeObject *type = Py_TYPE(callable);
+    if (type == &PyFunction_Type) {
+        return true;
+    }
+    if (PyCFunction_Check(callable) || type == &PyMethodDescr_Type) {
+        return slp_is_soft_function(callable);
+    }
+    if (type->tp_call == NULL) {
+        return false;
+    }
+    if (type->tp_call == PyType_Type.tp_call) {
+        return ((PyTypeObject *)callable)->tp_vectorcall == NULL || find(callable) != NULL;
+    }
+    return find(type == &PyWrapperDescr_Type ? ((PyWrapperDescrObject *)callable)->d_wrapped
+                                             : instances_key(type))
+           != NULL;
+}
+
 PyObject *
 slp_soft_call_ex(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable, PyObject *args,
                  PyObject *kwargs, _PyInterpreterFrame **top)

@@ -60,7 +60,7 @@
 #define SLP_DRIVER_INSTRUCTIONS(X)                                                                 \
     X(SLP_GIVE) X(SLP_GIVE_NONE) X(SLP_STEP) X(SLP_STOP) X(SLP_FINISHED) X(SLP_CLOSE_INNER)        \
     X(SLP_CLOSE) X(SLP_CLOSE_FAILED) X(SLP_CLOSE_YIELDED) X(SLP_CLOSE_RAISED)        \
-    X(SLP_RUN_DONE) X(SLP_RUN_FAILED)
+    X(SLP_RUN_DONE) X(SLP_RUN_FAILED) X(SLP_CACHE_RESULT)
 
 #define SLP_MODULE_INSTRUCTIONS(X)                                                                 \
     X(SLP_CONTEXT_DONE) X(SLP_CONTEXT_FAILED) X(SLP_SEQUENCE_ITEM) X(SLP_SEQUENCE_SENT)            \

@@ -136,6 +136,7 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_CLOSE_RAISED   239   /* [exception]: go on if it is the one that closing raised, else again */
 #define SLP_RUN_DONE       240   /* [context, result]: leave the context, return the result */
 #define SLP_RUN_FAILED     241   /* [context, exception]: leave the context, raise again */
+#define SLP_CACHE_RESULT   242   /* [cached, args, kwargs, result]: store it, return it */
 #define SLP_CONTEXT_DONE   248   /* [context, result]: make that context the thread's again */
 #define SLP_CONTEXT_FAILED 249   /* [context, exception]: the same */
 #define SLP_SEQUENCE_ITEM  250   /* [count, send, iterator, item]: prepare the call of send(item) */

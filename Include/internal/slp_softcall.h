@@ -48,6 +48,10 @@ slp_is_soft_function(PyObject *callable)
     return false;
 }
 
+/* Could slp_soft_call() answer something else than SLP_NOT_SOFT for a call of it?  In most cases that are so,
+ * Python code is behind it. */
+bool slp_may_be_soft(PyObject *callable);
+
 /* Registration, at start-up; each is done once per process.  A registration that does not fit the table
  * ends the process. */
 
@@ -72,5 +76,17 @@ void slp_soft_context_init(void);
 void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
 void slp_soft_classes_init(void);
+
+/* The same for modules, called when they have been imported (Python/modulehooks.c), in each interpreter.  -1
+ * with an exception. */
+int slp_soft_functools(PyObject *module);
+int slp_soft_itertools(PyObject *module);
+void slp_soft_partial_init(PyObject *type);
+int slp_soft_cache_init(PyObject *type);
+
+/* SLP_CACHE_RESULT: let the lru_cache wrapper `cached` store what its function has returned for a call that
+ * missed.  The result of the call (a new reference), or NULL with an exception. */
+PyObject *slp_cache_result(PyThreadState *tstate, PyObject *cached, PyObject *args, PyObject *kwargs,
+                           PyObject *result);
 
 #endif

@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MANIFEST = os.path.join(HERE, 'manifest')
 KINDS = ('replace', 'redirect', 'drop')
 OUR_MODULES = ('_stackless',)
+# Modules of the base that we look at when they are imported: Python/modulehooks.c has slp_init_NAME() for each.
+HOOKED_MODULES = ('_functools', 'itertools')
 # What we may export: our API, and as the base does, the built-in modules' init functions.
 PUBLIC_PREFIXES = ('PyStackless_', 'PyTasklet_', 'PyChannel_') + tuple('PyInit_' + name for name in OUR_MODULES)
 
@@ -141,8 +143,14 @@ def write_inittab(config_c, output):
     if text.count(declaration) != 1:
         raise ForkError('%s does not look like a table of built-in modules' % config_c)
     externs = ''.join('extern PyObject* PyInit_%s(void);\n' % name for name in OUR_MODULES)
+    externs += ''.join('extern PyObject* slp_init_%s(void);\n' % name for name in HOOKED_MODULES)
     rows = ''.join('    {"%s", PyInit_%s},\n' % (name, name) for name in OUR_MODULES)
     text = text.replace(declaration, externs + '\n' + declaration + rows)
+    for name in HOOKED_MODULES:
+        row = '{"%s", PyInit_%s}' % (name, name)
+        if text.count(row) != 1:
+            raise ForkError('%s has no built-in module %s' % (config_c, name))
+        text = text.replace(row, '{"%s", slp_init_%s}' % (name, name))
     with open(output, 'w', encoding='utf-8') as file:
         file.write('/* The built-in modules of the base, and ours.  Made from %s. */\n' % os.path.basename(config_c))
         file.write(text)

@@ -1,0 +1,14 @@
+/* The types of functools, taught to call Python functions as frames; learnt when _functools is imported. */
+#include "slp_softcall.h"
+
+int
+slp_soft_functools(PyObject *module)
+{
+    PyObject *dict = PyModule_GetDict(module);
+    PyObject *partial = PyDict_GetItemString(dict, "partial");
+    PyObject *cached = PyDict_GetItemString(dict, "_lru_cache_wrapper");
+    if (partial != NULL) {
+        slp_soft_partial_init(partial);
+    }
+    return cached == NULL ? 0 : slp_soft_cache_init(cached);
+}
