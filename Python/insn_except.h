@@ -98,7 +98,7 @@ INSTRUCTION(PREP_RERAISE_STAR)
     PyObject *excs = sp[-1];
     PyObject *original = sp[-2];
     assert(PyList_Check(excs));
-    PyObject *group = _PyExc_PrepReraiseStar(original, excs);
+    PyObject *group = slp_reraise_star(tstate, original, excs);
     if (group == NULL) {
         ERROR();
     }

@@ -118,6 +118,11 @@ INSTRUCTION(FOR_ITER)
             goto switch_tasklet;
         }
     }
+    else if (SLP_UNLIKELY(type->tp_iternext == NULL)) {
+        /* Code of a comprehension was called by hand, with something else. */
+        _PyErr_Format(tstate, PyExc_TypeError, "'%.200s' object is not an iterator", type->tp_name);
+        ERROR();
+    }
     else {
         item = type->tp_iternext(iterator);
     }

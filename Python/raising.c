@@ -173,6 +173,20 @@ split_group(PyObject *group, PyObject *type, PyObject **match, PyObject **rest)
     return status;
 }
 
+PyObject *
+slp_reraise_star(PyThreadState *tstate, PyObject *original, PyObject *excs)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(excs); i++) {
+        PyObject *exc = PyList_GET_ITEM(excs, i);
+        if (exc != Py_None && !PyExceptionInstance_Check(exc)) {
+            _PyErr_Format(tstate, PyExc_SystemError, "except* found '%.200s' among its exceptions",
+                          Py_TYPE(exc)->tp_name);
+            return NULL;
+        }
+    }
+    return _PyExc_PrepReraiseStar(original, excs);
+}
+
 int
 slp_exception_group_match(PyObject *exc, PyObject *type, PyObject **match, PyObject **rest)
 {

@@ -79,6 +79,9 @@ int slp_check_except_type(PyThreadState *tstate, PyObject *type);
 int slp_check_except_star_type(PyThreadState *tstate, PyObject *type);
 /* except* type: split `exc`.  *match and *rest get new references, None for nothing. */
 int slp_exception_group_match(PyObject *exc, PyObject *type, PyObject **match, PyObject **rest);
+/* PREP_RERAISE_STAR: what to raise after the except* clauses have raised `excs` (a list) for `original`; None
+ * for nothing.  SystemError where something else got into the list, by way of a pickle. */
+PyObject *slp_reraise_star(PyThreadState *tstate, PyObject *original, PyObject *excs);
 /* Find the handler of instruction offset `index` (in code units).  1 with level, handler (code
  * units) and whether the handler wants lasti pushed; 0 when there is none. */
 int slp_find_handler(PyCodeObject *code, int index, int *level, int *handler, bool *push_lasti);

@@ -4,6 +4,7 @@
 #include "slp_channel.h"
 #include "slp_module.h"
 #include "slp_pickle.h"
+#include "slp_stackmap.h"
 
 PyDoc_STRVAR(run_doc,
 "run($module, /, timeout=0, threadblock=False, soft=False,\n"
@@ -159,6 +160,7 @@ static PyMethodDef module_methods[] = {
      METH_FASTCALL | METH_KEYWORDS,
      slp_pickle_flags_default_doc},
     {"_tasklet_get_unpicklable_state", slp_module_unpicklable_state, METH_O, slp_unpicklable_state_doc},
+    {"_stack_map", slp_module_stack_map, METH_O, slp_stack_map_doc},
     {"_c_stack_pointer", module_c_stack_pointer, METH_NOARGS, c_stack_pointer_doc},
     {NULL},
 };
