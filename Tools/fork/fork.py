@@ -60,8 +60,13 @@ def read_manifest(path):
     return rows
 
 
-def run(*command, **options):
+# What the names of ar, nm and objdump begin with: the triplet of another architecture and a dash, for one.
+tool_prefix = ''
+
+
+def run(tool, *arguments, **options):
     """Run a binary tool and return its output."""
+    command = [tool_prefix + tool, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     if done.returncode:
         raise ForkError('%s failed: %s' % (' '.join(command[:3]), done.stderr.strip()))
@@ -108,7 +113,7 @@ def member_options(rows):
     return options, dropped
 
 
-def apply_rows(rows, archive, output, objcopy):
+def apply_rows(rows, archive, output):
     """Write to `output` a copy of the archive with every row carried out."""
     members = run('ar', 't', archive).split()
     for row in rows:
@@ -123,7 +128,7 @@ def apply_rows(rows, archive, output, objcopy):
         shutil.copyfile(archive, copy)
         for member, flags in sorted(options.items()):
             run('ar', 'x', copy, member, cwd=scratch)
-            run(objcopy, *flags, member, cwd=scratch)
+            run('objcopy', *flags, member, cwd=scratch)
             run('ar', 'r', copy, member, cwd=scratch)
         if dropped:
             run('ar', 'd', copy, *dropped, cwd=scratch)
@@ -334,11 +339,11 @@ def check(options):
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--manifest', default=MANIFEST)
+    parser.add_argument('--tool-prefix', default='', help='what the names of the binary tools begin with')
     commands = parser.add_subparsers(dest='command', required=True)
     command = commands.add_parser('apply')
     command.add_argument('--archive', required=True)
     command.add_argument('--output', required=True)
-    command.add_argument('--objcopy', default='objcopy')
     command = commands.add_parser('inittab')
     command.add_argument('--config-c', required=True)
     command.add_argument('--output', required=True)
@@ -347,9 +352,11 @@ def main(argv):
                  'base-executable', 'base-library'):
         command.add_argument('--' + name, required=True)
     options = parser.parse_args(argv)
+    global tool_prefix
+    tool_prefix = options.tool_prefix
     try:
         if options.command == 'apply':
-            apply_rows(read_manifest(options.manifest), options.archive, options.output, options.objcopy)
+            apply_rows(read_manifest(options.manifest), options.archive, options.output)
         elif options.command == 'inittab':
             write_inittab(options.config_c, options.output)
         else:

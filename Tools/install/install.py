@@ -24,6 +24,10 @@ import subprocess
 import sys
 import sysconfig
 
+# With -I the folder of another tool is not on the search path, nor is our own.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'fork'))
+from sysroot import SysrootError, adopt  # noqa: E402
+
 VERSION = '3.11'
 PYTHON_DIR = 'python' + VERSION
 LIBRARY = 'libpython3.11.so.1.0'
@@ -393,6 +397,7 @@ def main(argv):
     for name in ('srcdir', 'builddir', 'base-stdlib', 'base-include', 'base-libpl', 'multiarch'):
         parser.add_argument('--' + name, required=True)
     parser.add_argument('--link-flags', default='')
+    parser.add_argument('--base-sysroot', help='the folder with the base of another architecture')
     commands = parser.add_subparsers(dest='command', required=True)
     for name in ('install', 'uninstall'):
         command = commands.add_parser(name)
@@ -402,7 +407,12 @@ def main(argv):
         commands.add_parser(name).add_argument('--output', required=True)
     options = parser.parse_args(argv)
     try:
+        if options.base_sysroot:
+            adopt(options.base_sysroot)
         if options.command == 'install':
+            if options.base_sysroot:
+                raise InstallError('the interpreter of a tree finishes its installation itself, and one for another '
+                                   'architecture does not run here: use it in its build folder')
             Installer(options).install()
         elif options.command == 'uninstall':
             Installer(options).uninstall()
@@ -416,7 +426,7 @@ def main(argv):
             with open(options.output, 'w', encoding='utf-8') as file:
                 file.write(text)
             os.chmod(options.output, 0o755 if options.command == 'write-config' else 0o644)
-    except (InstallError, OSError) as error:
+    except (InstallError, SysrootError, OSError) as error:
         print('install: %s' % error, file=sys.stderr)
         return 1
     return 0
