@@ -35,6 +35,7 @@
  */
 #include "slp_eval.h"
 
+#include "slp_asyncgen.h"
 #include "slp_channel.h"
 #include "slp_exchange.h"
 #include "slp_generators.h"
@@ -708,9 +709,13 @@ leave_raising:
     goto callee_raised;
 
 delegate_raised:
-    /* What this frame was waiting for raised.  A throw() that passes is chained at every level. */
+    /* What this frame was waiting for raised.  A throw() that passes is chained at every level, and has a
+     * `call` event there. */
     if (SLP_UNLIKELY(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)) {
         _PyErr_ChainStackItem(NULL);
+        if (cframe.use_tracing && slp_trace_call(tstate, frame) < 0) {
+            goto leave_raising;
+        }
     }
     goto resumed_raising;
 }

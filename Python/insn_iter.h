@@ -174,6 +174,19 @@ INSTRUCTION(SEND)
         }
     }
 
+    if (slp_has_soft_send(receiver) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        *(intptr_t *)sp = oparg;
+        PyObject *answer = slp_soft_send(tstate, frame, receiver, sent, &top);
+        if (answer != SLP_NOT_SOFT) {
+            DECREF(sent);
+            if (answer == NULL) {
+                ERROR();
+            }
+            RUN_FRAMES(top);
+        }
+    }
+
     PyObject *result;
     PySendResult status;
     if (tstate->c_tracefunc == NULL) {
@@ -217,8 +230,10 @@ generator_returned:
     PyObject *value = returned_value;
     assert(*(intptr_t *)sp >= 0);
     const int distance = (int)*(intptr_t *)sp & ~SLP_WAITS_FOR_THROW;
-    if (SLP_UNLIKELY(tstate->c_tracefunc != NULL)
-        && (value != Py_None || Py_IS_TYPE(sp[-1], &PyCoro_Type))) {
+    /* Generators and coroutine.__await__() say without a StopIteration that they return None. */
+    if (SLP_UNLIKELY(tstate->c_tracefunc != NULL) && !(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)
+        && (value != Py_None
+            || !(Py_IS_TYPE(sp[-1], &PyGen_Type) || Py_IS_TYPE(sp[-1], &_PyCoroWrapper_Type)))) {
         STORE_STACK();
         if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
             /* A loop passes over what the tracer raises at its end, whatever it iterates. */
@@ -250,9 +265,14 @@ INSTRUCTION(YIELD_VALUE)
     PyGenObject *gen = generator_of(frame);
     gen->gi_frame_state = FRAME_SUSPENDED;
     STORE_STACK();
-    if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
-        DECREF(value);
-        goto leave_raising;
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        if (slp_trace_return(tstate, frame, value) < 0) {
+            DECREF(value);
+            goto leave_raising;
+        }
+        if (!frame->is_entry) {
+            frame->previous = slp_yield_through(tstate, &gen->gi_exc_state.previous_item, frame->previous);
+        }
     }
     tstate->recursion_remaining++;
     _PyInterpreterFrame *caller = frame->previous;

@@ -44,23 +44,54 @@ INSTRUCTION(SLP_STOP)
     ERROR();
 }
 
-/* What the caller delegates to has raised. */
+INSTRUCTION(SLP_YIELD_ON)
+{
+    PyObject *value = *--sp;
+    if (oparg) {
+        ((PyGenObject *)sp[-1])->gi_frame_state = FRAME_SUSPENDED;
+    }
+    STORE_STACK();
+    _PyInterpreterFrame *caller = frame->previous;
+    slp_frame_clear_and_pop(tstate, frame);
+    if (SLP_UNLIKELY(cframe.use_tracing)) {
+        caller = slp_yield_through(tstate, &tstate->exc_info, caller);
+    }
+    cframe.current_frame = caller;
+    GO_BACK_TO(caller);
+    *sp++ = value;
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(SLP_FINISH)
+{
+    returned_value = *--sp;
+    STORE_STACK();
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    slp_frame_clear_and_pop(tstate, frame);
+    frame = caller;
+    LOAD_FRAME();
+    goto generator_returned;
+}
+
+/* What the generator delegates to has raised: the generator goes on, above the caller. */
 INSTRUCTION(SLP_FINISHED)
 {
     raise_again(tstate, *--sp);
-    PyObject *value;
-    if (_PyGen_FetchStopIterationValue(&value) == 0) {
-        STORE_STACK();
-        _PyInterpreterFrame *caller = frame->previous;
-        cframe.current_frame = caller;
-        slp_frame_clear_and_pop(tstate, frame);
-        frame = caller;
-        LOAD_FRAME();
-        returned_value = value;
-        goto generator_returned;
+    PyGenObject *gen = (PyGenObject *)sp[-1];
+    PyObject *value = NULL;
+    (void)_PyGen_FetchStopIterationValue(&value);
+    STORE_STACK();
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    slp_frame_clear_and_pop(tstate, frame);   /* the generator is on the stack of who resumes it, too */
+    frame = cframe.current_frame = slp_link_waiting(tstate, gen, caller);
+    LOAD_FRAME();
+    if (value == NULL) {
+        goto delegate_raised;
     }
-    POP_SHIM();
-    goto delegate_raised;
+    returned_value = value;
+    goto generator_returned;
 }
 
 INSTRUCTION(SLP_CLOSE_INNER)
@@ -102,6 +133,13 @@ INSTRUCTION(SLP_CLOSE)
     RESUME_RAISING();
 }
 
+INSTRUCTION(SLP_THROW)
+{
+    PyObject *args = sp[-2];
+    (void)slp_set_thrown(tstate, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
+    RESUME_RAISING();
+}
+
 INSTRUCTION(SLP_CLOSE_FAILED)
 {
     raise_again(tstate, *--sp);
@@ -125,6 +163,55 @@ INSTRUCTION(SLP_CLOSE_RAISED)
     }
     DECREF(exc);
     NEXT_AFTER_CALL();
+}
+
+/* --- asynchronous generators (soft_asyncgen.c) --- */
+
+/* The generator yields to who awaits it: the awaitable's result.  Else it waits for something itself, and the
+ * value is for the event loop. */
+INSTRUCTION(SLP_ASYNC_YIELDED)
+{
+    PyObject *result = slp_async_yielded(tstate, sp[-3], sp[-1], (int)oparg);
+    if (result == sp[-1]) {
+        GOTO_INSTRUCTION(SLP_YIELD_ON);
+    }
+    DROP(1);
+    if (result == NULL) {
+        POP_SHIM();
+        goto delegate_raised;
+    }
+    *sp++ = result;
+    GOTO_INSTRUCTION(SLP_FINISH);
+}
+
+INSTRUCTION(SLP_ASYNC_ENDED)
+{
+    DROP(1);
+    _PyErr_SetNone(tstate, PyExc_StopAsyncIteration);
+    goto async_raised;
+}
+
+INSTRUCTION(SLP_ASYNC_RAISED)
+{
+    raise_again(tstate, *--sp);
+async_raised:
+    if (slp_async_raised(tstate, sp[-1], (int)oparg)) {
+        *sp++ = Py_NewRef(Py_None);
+        GOTO_INSTRUCTION(SLP_FINISH);
+    }
+    POP_SHIM();
+    goto delegate_raised;
+}
+
+INSTRUCTION(SLP_ANEXT_RAISED)
+{
+    if (PyErr_GivenExceptionMatches(sp[-1], PyExc_StopAsyncIteration)) {
+        DROP(1);
+        GOTO_INSTRUCTION(SLP_FINISH);
+    }
+    raise_again(tstate, *--sp);
+    POP_SHIM();
+    goto delegate_raised;
 }
 
 /* --- Context.run() (soft_context.c) --- */

@@ -13,8 +13,11 @@
  *                                    (each at its SEND, as if that had just resumed the next one)
  *
  * so that what the inner one yields travels out through their YIELD_VALUE, what it returns is the value of
- * the `yield from`, and what it raises is raised there: what the base does by hand, level by level.  While
- * a tracer is set the base does it, since it resumes the outer ones without their events.
+ * the `yield from`, and what it raises is raised there: what the base does by hand, level by level.  A
+ * generator that waits for an iterator of another type is linked when that has raised, and is no caller of
+ * its throw().  A tracer sees what it sees in the base: nothing of the outer ones while a value passes
+ * through them, and a `call` where one goes on with an exception.  A GeneratorExit is not passed on: the
+ * shim <throw GeneratorExit> first calls close() of what the outermost one delegates to.
  *
  * Only generators that are suspended (or, for send, not started) come here; all complaints about others are
  * the base's.
@@ -30,8 +33,10 @@ static PyCodeObject *shim_next;
 static PyCodeObject *shim_next_default;
 /* [generator]: generator.close() */
 static PyCodeObject *shim_close;
-/* [NULL, callable, tuple]: throw() of an iterator that a generator delegates to */
+/* [generator, NULL, callable, tuple]: throw() of an iterator that the generator delegates to */
 static PyCodeObject *shim_throw_inner;
+/* [tuple, generator]: close what it delegates to, then throw(*tuple) */
+static PyCodeObject *shim_throw_exit;
 
 /* Where `gen` stands in a `yield from` or an `await`: what it delegates to (borrowed).  Else NULL. */
 static PyObject *
@@ -58,9 +63,8 @@ find_send(PyGenObject *gen)
     return yield - 1;
 }
 
-/* The base counts a call of a method as a level of recursion: near the limit it shall do so. */
-static bool
-leaves_room(PyThreadState *tstate)
+bool
+slp_leaves_room(PyThreadState *tstate)
 {
     return tstate->recursion_remaining > 1;
 }
@@ -79,10 +83,8 @@ slp_throw_into(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *cal
     return frame;
 }
 
-/* A <next> shim that waits at its SLP_STEP for the next value of `iterator`; `instead` (or NULL) is the
- * default.  NULL with MemoryError. */
-static _PyInterpreterFrame *
-push_next_shim(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *iterator, PyObject *instead)
+_PyInterpreterFrame *
+slp_push_next(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *iterator, PyObject *instead)
 {
     PyObject *values[] = {Py_XNewRef(instead), Py_NewRef(iterator)};
     _PyInterpreterFrame *shim = instead == NULL
@@ -104,7 +106,7 @@ send_with_frames(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *ge
     if (gen->gi_frame_state != FRAME_SUSPENDED && !startable) {
         return SLP_NOT_SOFT;
     }
-    _PyInterpreterFrame *shim = push_next_shim(tstate, below, generator, instead);
+    _PyInterpreterFrame *shim = slp_push_next(tstate, below, generator, instead);
     if (shim == NULL) {
         return NULL;
     }
@@ -141,7 +143,7 @@ static PyObject *
 soft_send(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 1 || kwnames != NULL || !is_generator(self) || !leaves_room(tstate)) {
+    if (nargs != 1 || kwnames != NULL || !is_generator(self) || !slp_leaves_room(tstate)) {
         return SLP_NOT_SOFT;
     }
     return send_with_frames(tstate, below, self, args[0], NULL, top);
@@ -149,10 +151,8 @@ soft_send(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyO
 
 /* --- throw --- */
 
-/* The exception that throw(*args) names, set as the one being raised; -1 when the base has to complain, and
- * nothing is set. */
-static int
-set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs)
+int
+slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs)
 {
     PyObject *type = args[0];
     PyObject *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
@@ -177,7 +177,7 @@ set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs)
     return 0;
 }
 
-/* Can a tuple of these be thrown?  As set_thrown() sees it. */
+/* Can a tuple of these be thrown?  As slp_set_thrown() sees it. */
 static bool
 is_throwable(PyObject *const *args, Py_ssize_t nargs)
 {
@@ -191,9 +191,8 @@ is_throwable(PyObject *const *args, Py_ssize_t nargs)
            || (PyExceptionInstance_Check(args[0]) && (nargs == 1 || args[1] == Py_None));
 }
 
-/* Link `gen`, which waits for another generator, as its SEND would. */
-static _PyInterpreterFrame *
-link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller)
+_PyInterpreterFrame *
+slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller)
 {
     _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
     _Py_CODEUNIT *send = find_send(gen);
@@ -208,11 +207,9 @@ link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *calle
     return frame;
 }
 
-/* Link a suspended generator, and all that it delegates to, to `caller`, which waits for it; the frame in
- * which to go on, or, with an exception set, to raise it.  NULL where the base has to do it. */
-static _PyInterpreterFrame *
-throw_with_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen,
-                  PyObject *const *args, Py_ssize_t nargs)
+_PyInterpreterFrame *
+slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen, PyObject *const *args,
+                 Py_ssize_t nargs, bool closes)
 {
     /* First look, since nothing may be changed when the base has to do it. */
     if (gen->gi_frame_state != FRAME_SUSPENDED || !is_throwable(args, nargs)) {
@@ -222,8 +219,13 @@ throw_with_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObjec
     PyObject *delegate = delegate_of(inner);
     PyObject *method = NULL;
     if (delegate != NULL) {
-        if (tstate->c_tracefunc != NULL || PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-            return NULL;
+        if (closes && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+            PyObject *values[] = {_PyTuple_FromArray(args, nargs), Py_NewRef(gen)};
+            if (values[0] == NULL) {
+                Py_DECREF(gen);
+                return NULL;
+            }
+            return slp_shim_push(tstate, caller, shim_throw_exit, 0, values, 2);
         }
         for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = delegate_of(inner)) {
             if (find_send(inner) == NULL) {
@@ -244,42 +246,61 @@ throw_with_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObjec
     _PyInterpreterFrame *frame = caller;
     for (PyGenObject *outer = gen; outer != inner; outer = (PyGenObject *)delegate) {
         delegate = delegate_of(outer);
-        frame = link_waiting(tstate, outer, frame);
+        frame = slp_link_waiting(tstate, outer, frame);
     }
     if (method == NULL) {
-        (void)set_thrown(tstate, args, nargs);
+        (void)slp_set_thrown(tstate, args, nargs);
         return slp_throw_into(tstate, inner, frame);
     }
-    frame = link_waiting(tstate, inner, frame);
     PyObject *tuple = _PyTuple_FromArray(args, nargs);
-    PyObject *values[] = {NULL, method, tuple};
+    PyObject *values[] = {Py_NewRef(inner), NULL, method, tuple};
     _PyInterpreterFrame *shim = NULL;
     if (tuple != NULL) {
-        shim = slp_shim_push(tstate, frame, shim_throw_inner, 0, values, 3);
+        shim = slp_shim_push(tstate, frame, shim_throw_inner, 0, values, 4);
     }
     else {
+        Py_DECREF(inner);
         Py_DECREF(method);
     }
     if (shim == NULL) {
+        frame = slp_link_waiting(tstate, inner, frame);
         tstate->recursion_remaining++;
-        return frame;   /* the innermost generator gets the MemoryError */
+        return frame;   /* it gets the MemoryError */
     }
+    inner->gi_frame_state = FRAME_EXECUTING;
     return shim;
 }
 
-static PyObject *
-soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
-           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+_PyInterpreterFrame *
+slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link, _PyInterpreterFrame *caller)
 {
-    if (kwnames != NULL || !is_generator(self) || ((PyGenObject *)self)->gi_frame_state != FRAME_SUSPENDED
-        || !leaves_room(tstate)) {
+    while (slp_frame_waits_for_throw(caller)) {
+        PyGenObject *gen = _PyFrame_GetGenerator(caller);
+        assert(*link == &gen->gi_exc_state);
+        *link = gen->gi_exc_state.previous_item;
+        gen->gi_exc_state.previous_item = NULL;
+        gen->gi_frame_state = FRAME_SUSPENDED;
+        tstate->recursion_remaining++;
+        caller->prev_instr++;   /* from SEND to YIELD_VALUE */
+        _PyInterpreterFrame *next = caller->previous;
+        caller->previous = NULL;
+        caller = next;
+    }
+    return caller;
+}
+
+PyObject *
+slp_soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *gen, PyObject *const *args,
+               Py_ssize_t nargs, _PyInterpreterFrame **top)
+{
+    if (gen->gi_frame_state != FRAME_SUSPENDED || !slp_leaves_room(tstate)) {
         return SLP_NOT_SOFT;
     }
-    _PyInterpreterFrame *shim = push_next_shim(tstate, below, self, NULL);
+    _PyInterpreterFrame *shim = slp_push_next(tstate, below, (PyObject *)gen, NULL);
     if (shim == NULL) {
         return NULL;
     }
-    *top = throw_with_frames(tstate, shim, (PyGenObject *)self, args, nargs);
+    *top = slp_throw_frames(tstate, shim, gen, args, nargs, true);
     if (*top == NULL) {
         slp_frame_clear_and_pop(tstate, shim);
         return _PyErr_Occurred(tstate) ? NULL : SLP_NOT_SOFT;
@@ -287,19 +308,37 @@ soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
     return SLP_ENTER;
 }
 
+static PyObject *
+soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (kwnames != NULL || !is_generator(self)) {
+        return SLP_NOT_SOFT;
+    }
+    return slp_soft_throw(tstate, below, (PyGenObject *)self, args, nargs, top);
+}
+
 /* --- close --- */
+
+PyObject *
+slp_soft_close(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *gen, _PyInterpreterFrame **top)
+{
+    if (gen->gi_frame_state != FRAME_SUSPENDED || !slp_leaves_room(tstate)) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *values[] = {Py_NewRef(gen)};
+    *top = slp_shim_push(tstate, below, shim_close, 0, values, 1);
+    return *top == NULL ? NULL : SLP_ENTER;
+}
 
 static PyObject *
 soft_close(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
            Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 0 || kwnames != NULL || !is_generator(self)
-        || ((PyGenObject *)self)->gi_frame_state != FRAME_SUSPENDED || !leaves_room(tstate)) {
+    if (nargs != 0 || kwnames != NULL || !is_generator(self)) {
         return SLP_NOT_SOFT;
     }
-    PyObject *values[] = {Py_NewRef(self)};
-    *top = slp_shim_push(tstate, below, shim_close, 0, values, 1);
-    return *top == NULL ? NULL : SLP_ENTER;
+    return slp_soft_close(tstate, below, (PyGenObject *)self, top);
 }
 
 const char *
@@ -360,16 +399,31 @@ make_shims(void)
     static const uint8_t throw_code[] = {
         NOP, 0,
         CALL_FUNCTION_EX, 0,
-        SLP_GIVE, 0,
+        SLP_YIELD_ON, 1,
         SLP_FINISHED, 0,
     };
-    static const uint8_t throw_handlers[] = {COVER(0, 2, 3, 0)};
+    static const uint8_t throw_handlers[] = {COVER(0, 2, 3, 1)};
+    static const uint8_t exit_code[] = {
+        SLP_CLOSE_INNER, 8,
+        PRECALL, 0, CACHE, 0,
+        CALL, 0, CACHE, 0, CACHE, 0, CACHE, 0, CACHE, 0,
+        POP_TOP, 0,
+        SLP_THROW, 1,            /* 9 */
+        SLP_YIELD_ON, 0,
+        SLP_FINISH, 0,
+        SLP_CLOSE_FAILED, 1,     /* 12 */
+        SLP_YIELD_ON, 0,
+        SLP_FINISH, 0,
+    };
+    static const uint8_t exit_handlers[] = {COVER(0, 8, 12, 2)};
     shim_next = make_shim("<next>", 2, next_code, sizeof(next_code), NULL, 0);
     shim_next_default = make_shim("<next with default>", 3, default_code, sizeof(default_code), NULL, 0);
     shim_close = make_shim("<close>", 4, close_code, sizeof(close_code), close_handlers,
                            sizeof(close_handlers));
-    shim_throw_inner = make_shim("<throw>", 4, throw_code, sizeof(throw_code), throw_handlers,
+    shim_throw_inner = make_shim("<throw>", 5, throw_code, sizeof(throw_code), throw_handlers,
                                  sizeof(throw_handlers));
+    shim_throw_exit = make_shim("<throw GeneratorExit>", 4, exit_code, sizeof(exit_code), exit_handlers,
+                                sizeof(exit_handlers));
 }
 
 void

@@ -24,6 +24,40 @@ slp_resume_generator(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFram
 /* The same, for the exception that is set to be raised in it. */
 _PyInterpreterFrame *slp_throw_into(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller);
 
+/* --- what makes their methods soft (Python/soft_generators.c) --- */
+
+/* The base counts a call of a method as a level of recursion: near the limit it shall do so. */
+bool slp_leaves_room(PyThreadState *tstate);
+
+/* A <next> shim that waits at its SLP_STEP for the next value of `iterator`; `instead` (or NULL) is the
+ * default.  NULL with MemoryError. */
+_PyInterpreterFrame *slp_push_next(PyThreadState *tstate, _PyInterpreterFrame *caller, PyObject *iterator,
+                                   PyObject *instead);
+
+/* The answers of soft functions (slp_soft.h) for gen.throw(*args) and gen.close(). */
+PyObject *slp_soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *gen,
+                         PyObject *const *args, Py_ssize_t nargs, _PyInterpreterFrame **top);
+PyObject *slp_soft_close(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *gen,
+                         _PyInterpreterFrame **top);
+
+/* Throw into a suspended generator: link it, and all that it delegates to, to `caller`, which waits for it;
+ * the frame in which to go on, or, with an exception set, to raise it.  `closes`: a GeneratorExit closes what
+ * it delegates to.  NULL where the base has to do it, or, with an exception set, where it failed. */
+_PyInterpreterFrame *slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen,
+                                      PyObject *const *args, Py_ssize_t nargs, bool closes);
+
+/* Link `gen`, which waits for what it delegates to, as its SEND would. */
+_PyInterpreterFrame *slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller);
+
+/* The exception that throw(*args) names, set as the one being raised; -1 when the base has to complain, and
+ * nothing is set. */
+int slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs);
+
+/* A value is yielded to `caller`: suspend the generators there that wait for a throw() and pass it on, without
+ * events; who gets it.  *link points to the exception state of the first one. */
+_PyInterpreterFrame *slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link,
+                                       _PyInterpreterFrame *caller);
+
 /* "generator", "coroutine" or "async generator". */
 const char *slp_generator_kind(PyObject *generator);
 

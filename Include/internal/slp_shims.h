@@ -126,8 +126,8 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_STEP           232   /* [iterator]: stands where an iterator was asked for its next value; on a
                                     value: [iterator, value]; at the end: [result], and a jump */
 #define SLP_STOP           233   /* [value]: raise StopIteration(value) */
-#define SLP_FINISHED       234   /* [exception]: a StopIteration ends the delegation of the caller with its
-                                    value, another one is raised there */
+#define SLP_FINISHED       234   /* [generator, exception]: a StopIteration ends the delegation in which the
+                                    generator waits with its value, another one is raised there */
 #define SLP_CLOSE_INNER    235   /* [generator]: find what it delegates to: [generator, NULL, its close];
                                     nothing to close: jump */
 #define SLP_CLOSE          236   /* [generator]: resume it with GeneratorExit; ends as SLP_STEP does */
@@ -137,11 +137,21 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_RUN_DONE       240   /* [context, result]: leave the context, return the result */
 #define SLP_RUN_FAILED     241   /* [context, exception]: leave the context, raise again */
 #define SLP_CACHE_RESULT   242   /* [cached, args, kwargs, result]: store it, return it */
+#define SLP_YIELD_ON       229   /* [..., value]: what the caller waits for yields it; oparg 1:
+                                    [generator, value], the generator waits again */
+#define SLP_FINISH         243   /* [..., value]: what the caller waits for is done, with that result */
+#define SLP_THROW          244   /* [args, generator]: resume it with that exception; the same as SLP_STEP */
+#define SLP_ASYNC_YIELDED  245   /* [awaitable, x, value]: an asynchronous generator yields: a value for who
+                                    awaits, or what it awaits itself; oparg: SLP_ASYNC_... */
+#define SLP_ASYNC_ENDED    246   /* [awaitable, None]: it has returned */
+#define SLP_ASYNC_RAISED   247   /* [awaitable, exception]: it has raised */
 #define SLP_CONTEXT_DONE   248   /* [context, result]: make that context the thread's again */
 #define SLP_CONTEXT_FAILED 249   /* [context, exception]: the same */
 #define SLP_SEQUENCE_ITEM  250   /* [count, send, iterator, item]: prepare the call of send(item) */
 #define SLP_SEQUENCE_SENT  251   /* [count, send, iterator, result]: drop the result, count */
 #define SLP_SEQUENCE_DONE  252   /* [count, send]: return the count */
+#define SLP_ANEXT_RAISED   253   /* [default, exception]: finish with the default, if it is a
+                                    StopAsyncIteration */
 
 /* Continues a class instantiation after `__init__`.  Stack: the instance. */
 extern PyCodeObject *slp_shim_init;
@@ -174,6 +184,13 @@ static inline void
 slp_frame_wait(_PyInterpreterFrame *frame, intptr_t distance)
 {
     *(intptr_t *)(frame->localsplus + frame->stacktop) = distance;
+}
+
+/* Does a frame that waits for the one above do so because of a throw()? */
+static inline bool
+slp_frame_waits_for_throw(const _PyInterpreterFrame *frame)
+{
+    return (*(const intptr_t *)(frame->localsplus + frame->stacktop) & SLP_WAITS_FOR_THROW) != 0;
 }
 
 /* Build the shims' code objects, once per process.  -1 with an exception. */

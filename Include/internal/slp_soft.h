@@ -219,4 +219,19 @@ PyObject *slp_soft_anext(PyThreadState *tstate, _PyInterpreterFrame *below, PyOb
 PyObject *slp_soft_awaitable(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                              _PyInterpreterFrame **top);
 
+/* Awaitables of the base's that pass on what they are sent; in no header. */
+extern PyTypeObject _PyAnextAwaitable_Type;
+
+static inline bool
+slp_has_soft_send(PyObject *receiver)
+{
+    PyTypeObject *type = Py_TYPE(receiver);
+    return type == &_PyAsyncGenASend_Type || type == &_PyCoroWrapper_Type || type == &_PyAsyncGenAThrow_Type
+           || type == &_PyAnextAwaitable_Type;
+}
+
+/* SEND to one of those: `below` waits for the result as for a generator's. */
+PyObject *slp_soft_send(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *receiver, PyObject *sent,
+                        _PyInterpreterFrame **top);
+
 #endif
