@@ -61,6 +61,8 @@ PyObject *slp_make_module(PyObject *module, PyObject *name);
 PyObject *slp_make_module_dict(PyObject *module, PyObject *name);
 PyObject *slp_reduce_traceback(PyObject *module, PyObject *traceback);
 PyObject *slp_make_traceback(PyObject *module, PyObject *args);
+PyObject *slp_set_list_index(PyObject *module, PyObject *args);
+PyObject *slp_memory_index(PyObject *module, PyObject *iterator);
 PyObject *slp_code_hash_method(PyObject *module, PyObject *code);
 
 /* A small object that pickles as the dict of the module `name`.  New reference. */

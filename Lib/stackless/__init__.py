@@ -31,7 +31,7 @@ from types import ModuleType
 
 from builtins import TaskletExit  # noqa: F401
 
-from stackless import _pickling
+from stackless import _pickling, _reducers
 
 from _stackless import (
     PICKLEFLAGS_PICKLE_CONTEXT,
@@ -157,6 +157,7 @@ class _StacklessModule(ModuleType):
 
 
 _pickling.register()
+_reducers.register()
 
 # So that `from stackless import *` brings the name of the module, too.
 stackless = sys.modules[__name__]

@@ -4,7 +4,7 @@ import copyreg
 import pickle
 from types import CellType, CodeType, FunctionType, ModuleType, TracebackType
 
-from _stackless import _wrap
+from _stackless import _wrap  # type: ignore[import]
 
 REDUCERS = {
     CellType: _wrap.reduce_cell,

@@ -38,6 +38,8 @@ static PyMethodDef wrap_methods[] = {
     {"module", slp_make_module, METH_O, "A module of an image that is not imported by its name."},
     {"module_dict", slp_make_module_dict, METH_O, "The dict of the module of that name."},
     {"traceback", slp_make_traceback, METH_VARARGS, "A traceback of an image."},
+    {"set_list_index", slp_set_list_index, METH_VARARGS, "Let an iterator over a list go on at an index."},
+    {"memory_index", slp_memory_index, METH_O, "The index at which an iterator over a memoryview goes on."},
     {"code_hash", slp_code_hash_method, METH_O,
      "A number that depends on all that a code object does, the same in every process."},
     {NULL},

@@ -135,7 +135,10 @@ class TestMypy(unittest.TestCase):
             return self.run_module("mypy", "--strict", "--no-error-summary", "--hide-error-context", str(file))
 
     def test_the_stub_is_right_about_the_module(self):
-        status, output = self.run_module("mypy.stubtest", "stackless", "--concise")
+        with tempfile.NamedTemporaryFile("w") as private:
+            private.write(r"stackless\._[a-z]+\..*")   # modules of its own, which no stub describes
+            private.flush()
+            status, output = self.run_module("mypy.stubtest", "stackless", "--concise", "--allowlist", private.name)
         self.assertEqual((status, output), (0, ""))
 
     def test_a_program_is_accepted(self):
