@@ -559,6 +559,15 @@ resume_tasklet:
         if (SLP_UNLIKELY(current->flags.interrupted)) {
             /* By the watchdog, before the instruction at prev_instr: it expects no value. */
             current->flags.interrupted = 0;
+            if (next == CODE_START()) {
+                /* Not started yet (slp_tasklet_make_frames()). */
+                tstate->recursion_remaining--;
+                if (value == NULL) {
+                    goto leave_raising;
+                }
+                DECREF(value);
+                NEXT_AFTER_CALL();
+            }
             if (value == NULL) {
                 ERROR();
             }

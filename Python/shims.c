@@ -6,6 +6,7 @@
 PyCodeObject *slp_shim_init;
 PyCodeObject *slp_shim_tasklet;
 PyCodeObject *slp_shim_tasklet_kw;
+PyCodeObject *slp_shim_started;
 PyCodeObject *slp_shim_check;
 PyCodeObject *slp_shim_not;
 PyCodeObject *slp_shim_jump;
@@ -67,6 +68,15 @@ static const shim_source sources[] = {
         .code = {NOP, 0, POP_TOP, 0, CALL_FUNCTION_EX, 1, SLP_TASKLET_ENDED, 0, SLP_TASKLET_FAILED, 0},
         .code_size = 10,
         .handlers = COVERED(4),
+        .handlers_size = 4,
+    },
+    {
+        .shim = &slp_shim_started,
+        .name = "<started tasklet>",
+        .stacksize = 1,
+        .code = {NOP, 0, SLP_TASKLET_ENDED, 0, SLP_TASKLET_FAILED, 0},
+        .code_size = 6,
+        .handlers = {HANDLER(0, 1, 2, 0)},
         .handlers_size = 4,
     },
     {

@@ -160,6 +160,8 @@ extern PyCodeObject *slp_shim_init;
  * tuple (, kwargs dict with _kw), and the value of the first resumption. */
 extern PyCodeObject *slp_shim_tasklet;
 extern PyCodeObject *slp_shim_tasklet_kw;
+/* The same where the function's frame is built with it (slp_tasklet_make_frames()): empty stack. */
+extern PyCodeObject *slp_shim_started;
 
 /* Push a shim's frame on `below`, linked to it, to be run from code unit `entry`, with `count` values
  * (stolen) on its stack.  NULL with an exception, the values dropped. */

@@ -12,54 +12,105 @@ python_function(PyObject *callable)
     return Py_IS_TYPE(callable, &PyFunction_Type) ? (PyFunctionObject *)callable : NULL;
 }
 
-/*      chunk ┌─────────────────────────────────────────┐
+/* A chunk with the base shim as its first frame, whose stack is empty, and room for `words` more:
+ *
+ *      chunk ┌─────────────────────────────────────────┐
  *            │ previous = NULL, size                   │
- *            │ base shim: header                       │ <── t->frame
- *            │   NULL, callable, args (, kwargs)       │
+ *            │ base shim: header                       │
+ *            │   NULL, callable, args (, kwargs)       │     empty where the function's frame is built already
  *            │   (the value of the first resumption)   │
- *            ├─────────────────────────────────────────┤ <── t->stack_top
+ *            ├─────────────────────────────────────────┤
  *            │ room for the frame of a Python function │
  *            └─────────────────────────────────────────┘
  */
-int
-slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs)
+static inline _PyInterpreterFrame *
+new_base(PyTaskletObject *t, PyCodeObject *shim, PyFunctionObject *func, size_t words)
 {
     assert(t->frame == NULL && t->chunk == NULL);
-    PyCodeObject *shim = kwargs == NULL ? slp_shim_tasklet : slp_shim_tasklet_kw;
-    PyFunctionObject *func = python_function(callable);
-    size_t words = slp_frame_words(shim);
-    size_t words_of_function = func == NULL ? 0 : slp_frame_words((PyCodeObject *)func->func_code);
-    _PyStackChunk *chunk = slp_chunk_new_heap(words + words_of_function);
+    _PyStackChunk *chunk = slp_chunk_new_heap(slp_frame_words(shim) + words);
     if (chunk == NULL) {
-        return -1;
+        return NULL;
     }
-    PyObject *builtins = _PyThreadState_GET()->interp->builtins;
-    PyObject **base = slp_chunk_base(chunk);
-    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)base;
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)slp_chunk_base(chunk);
     frame->f_func = (PyFunctionObject *)Py_XNewRef(func);
-    frame->f_globals = func != NULL ? func->func_globals : builtins;
-    frame->f_builtins = func != NULL ? func->func_builtins : builtins;
+    if (func != NULL) {
+        frame->f_globals = func->func_globals;
+        frame->f_builtins = func->func_builtins;
+    }
+    else {
+        frame->f_globals = frame->f_builtins = _PyThreadState_GET()->interp->builtins;
+    }
     frame->f_locals = NULL;
     frame->f_code = (PyCodeObject *)Py_NewRef(shim);
     frame->frame_obj = NULL;
     frame->previous = NULL;
-    frame->prev_instr = _PyCode_CODE(shim);
+    frame->stacktop = 0;
     frame->is_entry = false;
     frame->owner = FRAME_OWNED_BY_THREAD;
-    int top = 0;
-    frame->localsplus[top++] = NULL;
-    frame->localsplus[top++] = Py_NewRef(callable);
-    frame->localsplus[top++] = Py_NewRef(args);
-    if (kwargs != NULL) {
-        frame->localsplus[top++] = Py_NewRef(kwargs);
-    }
-    frame->stacktop = top;
     t->chunk = chunk;
-    t->stack_top = base + words;
-    t->frame = frame;
     t->exc_info = &t->exc_state;
+    return frame;
+}
+
+int
+slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs)
+{
+    PyCodeObject *shim = kwargs == NULL ? slp_shim_tasklet : slp_shim_tasklet_kw;
+    PyFunctionObject *func = python_function(callable);
+    size_t words_of_function = func == NULL ? 0 : slp_frame_words((PyCodeObject *)func->func_code);
+    _PyInterpreterFrame *frame = new_base(t, shim, func, words_of_function);
+    if (frame == NULL) {
+        return -1;
+    }
+    frame->prev_instr = _PyCode_CODE(shim);
+    frame->localsplus[frame->stacktop++] = NULL;
+    frame->localsplus[frame->stacktop++] = Py_NewRef(callable);
+    frame->localsplus[frame->stacktop++] = Py_NewRef(args);
+    if (kwargs != NULL) {
+        frame->localsplus[frame->stacktop++] = Py_NewRef(kwargs);
+    }
+    t->stack_top = (PyObject **)frame + slp_frame_words(shim);
+    t->frame = frame;
     t->recursion_depth = 0;
     return 0;
+}
+
+int
+slp_tasklet_make_frames(PyTaskletObject *t, PyObject *callable, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyFunctionObject *func = python_function(callable);
+    if (func == NULL) {
+        return 0;
+    }
+    PyCodeObject *code = (PyCodeObject *)func->func_code;
+    int bound = (PyObject *)func != callable;
+    if (nargs + bound != code->co_argcount || code->co_kwonlyargcount != 0
+        || (code->co_flags & (CO_VARARGS | CO_VARKEYWORDS | CO_OPTIMIZED)) != CO_OPTIMIZED) {
+        return 0;
+    }
+    _PyInterpreterFrame *base = new_base(t, slp_shim_started, func, slp_frame_words(code));
+    if (base == NULL) {
+        return -1;
+    }
+    base->prev_instr = _PyCode_CODE(slp_shim_started);
+    _PyInterpreterFrame *frame =
+        (_PyInterpreterFrame *)((PyObject **)base + slp_frame_words(slp_shim_started));
+    slp_frame_init(frame, (PyFunctionObject *)Py_NewRef(func), NULL, code);
+    frame->previous = base;
+    if (bound) {
+        frame->localsplus[0] = Py_NewRef(PyMethod_GET_SELF(callable));
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        frame->localsplus[bound + i] = Py_NewRef(args[i]);
+    }
+    for (int i = code->co_argcount; i < code->co_nlocalsplus; i++) {
+        frame->localsplus[i] = NULL;
+    }
+    t->stack_top = (PyObject **)frame + slp_frame_words(code);
+    t->frame = frame;
+    t->flags.interrupted = 1;
+    t->recursion_depth = 0;
+    return 1;
 }
 
 /* A generator whose frame is dropped while it runs in a tasklet is finished. */

@@ -205,6 +205,8 @@ slp_soft_module_init(void)
     if (shim_sequence == NULL) {
         return -1;
     }
+    slp_soft_register_instances(&PyTasklet_Type, slp_tasklet_soft_setup);
+    slp_soft_register_method(&PyTasklet_Type, "setup", slp_tasklet_soft_setup);
     slp_soft_register_method(&PyTasklet_Type, "context_run", soft_context_run);
     slp_soft_register_method(&PyChannel_Type, "send_sequence", soft_send_sequence);
     return 0;

@@ -7,6 +7,7 @@
 #include "slp_channel.h"
 #include "slp_idle.h"
 #include "slp_module.h"
+#include "slp_softcall.h"
 
 #include "internal/pycore_gc.h"
 
@@ -431,27 +432,63 @@ PyDoc_STRVAR(setup_doc,
 "    tasklet(print)(\"hello\")\n"
 "    run()");
 
-static PyObject *
-tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
+/* May it be set up?  Then the thread; else NULL with RuntimeError. */
+static inline slp_thread *
+check_setup(PyTaskletObject *t)
 {
-    PyTaskletObject *t = (PyTaskletObject *)self;
     slp_thread *th = slp_tasklet_thread(t);
-
+    slp_refusal why = TASKLET_OK;
     if (SLP_UNLIKELY(th == NULL))
-        return slp_refuse("setup", TASKLET_NO_THREAD);
-    if (SLP_UNLIKELY(slp_tasklet_alive(t)))
-        return slp_refuse("setup", TASKLET_ALIVE);
-    PyObject *callable = t->tempval;
-    if (SLP_UNLIKELY(!PyCallable_Check(callable)))
-        return slp_refuse("setup", TASKLET_UNBOUND);
-    if (prepare(t, callable, args, kwargs) < 0)
-        return NULL;
+        why = TASKLET_NO_THREAD;
+    else if (SLP_UNLIKELY(slp_tasklet_alive(t)))
+        why = TASKLET_ALIVE;
+    else if (SLP_UNLIKELY(!PyCallable_Check(t->tempval)))
+        why = TASKLET_UNBOUND;
+    if (SLP_LIKELY(why == TASKLET_OK))
+        return th;
+    slp_refuse("setup", why);
+    return NULL;
+}
+
+/* Put a tasklet whose frames were made into the run queue. */
+static inline PyObject *
+schedule_new(slp_thread *th, PyTaskletObject *t)
+{
+    slp_tasklet_check(t);
     slp_ring_append(th, (PyTaskletObject *)Py_NewRef(t));
     PyObject_GC_UnTrack(t);
     slp_idle_notify(th);
     /* The frame stack holds the callable. */
     slp_settle(t);
-    return Py_NewRef(self);
+    return Py_NewRef(t);
+}
+
+static PyObject *
+tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    slp_thread *th = check_setup(t);
+
+    if (th == NULL || prepare(t, t->tempval, args, kwargs) < 0)
+        return NULL;
+    return schedule_new(th, t);
+}
+
+/* slp_module.h: the same, called by Python code, which offers the arguments as they stand on its stack. */
+PyObject *
+slp_tasklet_soft_setup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                       PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    if (kwnames != NULL)
+        return SLP_NOT_SOFT;
+    slp_thread *th = check_setup(t);
+    if (th == NULL)
+        return NULL;
+    int made = slp_tasklet_make_frames(t, t->tempval, args, nargs);
+    if (made <= 0)
+        return made < 0 ? NULL : SLP_NOT_SOFT;
+    return schedule_new(th, t);
 }
 
 /* --- scheduling --- */

@@ -243,6 +243,117 @@ class TestArguments(TaskletCase):
         self.assertFalse(t.alive)
 
 
+class TestFirstFrame(TaskletCase):
+    """The frame of a Python function with plain arguments is built when the tasklet is set up."""
+
+    def test_cells_and_free_variables(self):
+        log = []
+
+        def function(x, y):
+            def inner():
+                nonlocal x
+                x += y
+                return x
+            log.append((inner(), inner()))
+
+        tasklet(function)(1, 2)
+        run()
+        self.assertEqual(log, [(3, 5)])
+
+    def test_bound_method(self):
+        class Thing:
+            def method(self, x):
+                self.x = x
+
+        thing = Thing()
+        tasklet(thing.method)(5)
+        tasklet(Thing.method).setup(thing, 6)
+        run()
+        self.assertEqual(thing.x, 6)
+
+    def test_a_loop_of_setups_specialises_to_the_same(self):
+        log = []
+        for i in range(50):
+            tasklet(log.append if i % 7 == 0 else lambda x: log.append(x))(i)
+        run()
+        self.assertEqual(log, list(range(50)))
+
+    def test_not_started_it_has_no_frame(self):
+        t = tasklet(lambda x: x)(1)
+        self.assertIsNone(t.frame)
+        self.assertEqual(t.recursion_depth, 0)
+        self.assertTrue(t.alive and t.scheduled and t.restorable)
+        t.remove()
+
+    def test_killed_before_it_starts(self):
+        def function(x):
+            try:
+                self.fail("it has run")
+            finally:
+                self.fail("its finally has run")
+
+        t = tasklet(function)(1)
+        t.kill()
+        self.assertFalse(t.alive)
+
+    def test_an_exception_before_it_starts_passes_no_line_of_it(self):
+        seen = []
+
+        def function(x):
+            self.fail("it has run")
+
+        t = tasklet(function)(1)
+        try:
+            t.throw(ZeroDivisionError("thrown"))
+        except ZeroDivisionError as error:
+            traceback = error.__traceback__
+            while traceback is not None:
+                seen.append(traceback.tb_frame.f_code.co_name)
+                traceback = traceback.tb_next
+        self.assertTrue(seen)
+        self.assertNotIn("function", seen)
+
+    def test_what_it_holds_is_dropped_with_it(self):
+        class Thing:
+            pass
+
+        thing = Thing()
+        gone = weakref.ref(thing)
+        t = tasklet(lambda x: x)(thing)
+        del thing
+        t.remove()
+        self.assertIsNotNone(gone())
+        del t
+        self.assertIsNone(gone())
+
+    def test_its_first_call_is_traced(self):
+        events = []
+
+        def function(x):
+            return x
+
+        def tracer(frame, event, arg):
+            if frame.f_code is function.__code__:
+                events.append((event, frame.f_lineno - function.__code__.co_firstlineno))
+            return tracer
+
+        t = tasklet(function)(1)
+        t.trace_function = tracer
+        run()
+        self.assertEqual(events, [("call", 0), ("line", 1), ("return", 1)])
+
+    def test_a_generator_function_makes_its_generator(self):
+        made = []
+
+        def function(x):
+            yield x
+
+        tasklet(lambda x: made.append(function(x)))(3)
+        tasklet(function)(4)
+        run()
+        self.assertEqual(list(made[0]), [3])
+
+
 class TestBind(TaskletCase):
     def test_returns_the_tasklet(self):
         t = tasklet()
