@@ -1,0 +1,55 @@
+"""Functions that images refer to (test_images.py)."""
+
+import functools
+import os
+from os import system  # noqa: F401: what this module has from elsewhere
+from typing import NamedTuple
+
+GREETING = "hello"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Greeter:
+    def __init__(self, name):
+        self.name = name
+
+    def greet(self):
+        return GREETING, self.name
+
+    def later(self):
+        return lambda: (GREETING, self.name)
+
+
+def adder(n):
+    return lambda x: x + n
+
+
+def hidden(function):
+    """A decorator that hides the function."""
+    return [function]
+
+
+@hidden
+def not_to_be_found(n):
+    return lambda: (n, "not to be found")
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+@wrapped
+def decorated(n):
+    return lambda: n
+
+
+def by_name():
+    return os.sep
