@@ -88,6 +88,7 @@ slp_soft_init(void)
     slp_soft_classes_init();
     slp_soft_generators_init();
     slp_soft_context_init();
+    slp_soft_exec_init();
     slp_soft_async_init();
 }
 

@@ -77,6 +77,7 @@ void slp_soft_async_init(void);
 void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
 void slp_soft_classes_init(void);
+void slp_soft_exec_init(void);
 
 /* The same for modules, called when they have been imported (Python/modulehooks.c), in each interpreter.  -1
  * with an exception. */
