@@ -31,10 +31,11 @@ INSTRUCTION(SLP_GIVE_NONE)
 
 /* --- generators (soft_generators.c) --- */
 
-/* A place to wait, not an instruction to run: the frame above was linked before the shim began. */
+/* A place to wait, not an instruction to run: the frame above was linked before the shim began.  Alone it
+ * guards the frame of a generator that is not completely unpickled (Stackless/pickling/generator.c). */
 INSTRUCTION(SLP_STEP)
 {
-    _PyErr_SetString(tstate, PyExc_SystemError, "SLP_STEP cannot be run");
+    _PyErr_SetString(tstate, PyExc_SystemError, "a frame that is not there yet cannot be run");
     ERROR();
 }
 

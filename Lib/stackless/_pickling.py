@@ -2,14 +2,26 @@
 
 import copyreg
 import pickle
-from types import CellType, CodeType, FunctionType, ModuleType, TracebackType
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    ModuleType,
+    TracebackType,
+)
 
 from _stackless import _wrap  # type: ignore[import]
 
 REDUCERS = {
+    AsyncGeneratorType: _wrap.reduce_generator,
     CellType: _wrap.reduce_cell,
     CodeType: _wrap.reduce_code,
+    CoroutineType: _wrap.reduce_generator,
     FunctionType: _wrap.reduce_function,
+    GeneratorType: _wrap.reduce_generator,
     ModuleType: _wrap.reduce_module,
     TracebackType: _wrap.reduce_traceback,
 }

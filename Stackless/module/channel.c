@@ -19,6 +19,7 @@
 #include "slp_callbacks.h"
 #include "slp_idle.h"
 #include "slp_module.h"
+#include "slp_pickle_tasklet.h"
 #include "slp_scheduler.h"
 
 /* The direction of an action, and the sign of the balance of those who wait to do it. */
@@ -61,6 +62,13 @@ enqueue(PyChannelObject *ch, PyTaskletObject *t, enum direction dir)
     ch->balance += dir;
     t->flags.blocked = dir;
     t->channel = (PyChannelObject *)Py_NewRef(ch);
+}
+
+void
+slp_channel_restore(PyChannelObject *ch, PyTaskletObject *t, int direction)
+{
+    enqueue(ch, (PyTaskletObject *)Py_NewRef(t), direction > 0 ? SENDING : RECEIVING);
+    slp_channel_check(ch);
 }
 
 /* Take `t` out; the queue's reference passes to the caller, t's reference to the channel too. */
@@ -529,6 +537,8 @@ static PyMethodDef channel_methods[] = {
     {"__next__", channel_next, METH_NOARGS | METH_COEXIST | SLP_METH_STACKLESS, next_doc},
     {"close", channel_close, METH_NOARGS, close_doc},
     {"open", channel_open, METH_NOARGS, open_doc},
+    {"__reduce__", slp_channel_reduce, METH_NOARGS, slp_channel_reduce_doc},
+    {"__setstate__", slp_channel_setstate, METH_O, slp_channel_setstate_doc},
     {NULL},
 };
 

@@ -7,6 +7,7 @@
 #include "slp_channel.h"
 #include "slp_idle.h"
 #include "slp_module.h"
+#include "slp_pickle_tasklet.h"
 #include "slp_softcall.h"
 
 #include "internal/pycore_gc.h"
@@ -646,6 +647,8 @@ static PyMethodDef tasklet_methods[] = {
      METH_FASTCALL | METH_KEYWORDS, slp_bind_thread_doc},
     {"stack", slp_tasklet_stack, METH_NOARGS, slp_stack_doc},
     {"set_atomic", slp_tasklet_set_atomic, METH_O, slp_set_atomic_doc},
+    {"__reduce__", slp_tasklet_reduce, METH_NOARGS, slp_tasklet_reduce_doc},
+    {"__setstate__", slp_tasklet_setstate, METH_O, slp_tasklet_setstate_doc},
     {"set_ignore_nesting", slp_tasklet_set_ignore_nesting, METH_O, slp_set_ignore_nesting_doc},
     {NULL},
 };

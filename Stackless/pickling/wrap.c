@@ -1,5 +1,6 @@
 /* The module _stackless._wrap: what images name, and the reducers that stackless registers. */
 #include "slp_pickle.h"
+#include "slp_pickle_frame.h"
 
 PyObject *
 slp_refuse_image(const char *what, const char *format, ...)
@@ -34,6 +35,7 @@ static PyMethodDef wrap_methods[] = {
     {"reduce_function", slp_reduce_function, METH_O, "How a function pickles."},
     {"reduce_module", slp_reduce_module, METH_O, "How a module pickles."},
     {"reduce_traceback", slp_reduce_traceback, METH_O, "How a traceback pickles."},
+    {"reduce_generator", slp_reduce_generator, METH_O, "How a generator or a coroutine pickles."},
     {"code", slp_make_code, METH_VARARGS, "A code object of an image."},
     {"module", slp_make_module, METH_O, "A module of an image that is not imported by its name."},
     {"module_dict", slp_make_module_dict, METH_O, "The dict of the module of that name."},
@@ -51,7 +53,7 @@ fill(PyObject *wrap)
     return PyModule_AddFunctions(wrap, wrap_methods) < 0
                    || slp_add_stand_in(wrap, &slp_stand_in_cell, &PyCell_Type) < 0
                    || slp_add_stand_in(wrap, &slp_stand_in_function, &PyFunction_Type) < 0
-                   || PyType_Ready(&slp_module_dict_ref_type) < 0
+                   || slp_add_generator_types(wrap) < 0 || PyType_Ready(&slp_module_dict_ref_type) < 0
                ? -1
                : 0;
 }

@@ -1,0 +1,102 @@
+/* Frames in images: how a suspended frame is described, and how it is built again.
+ *
+ * A description is a tuple:
+ *
+ *   code        a code object, or the name of a shim
+ *   globals     the name of the module whose dict they are, or the dict; None for a shim
+ *   unit        where it stands: the code unit of its prev_instr
+ *   flags       SLP_FRAME_ bits
+ *   nulls       which slots are NULL, a bit for each, as bytes; None: none is
+ *   values      local variables, cells, value stack; None where a slot is NULL
+ *   locals      f_locals where it is a namespace of its own; True: the globals; None: there is none
+ *   generator   whose frame it is, where that runs in a tasklet; None
+ *   exception   what the generator handles, or None
+ *   f_trace     or None
+ *
+ * Reading a description checks all of it, against the stack map of the code (slp_stackmap.h) or the
+ * signature of the shim (Stackless/pickling/shim_slots.c), before a frame is built of it.
+ */
+#ifndef SLP_PICKLE_FRAME_H
+#define SLP_PICKLE_FRAME_H
+
+#include "slp_pickle.h"
+#include "slp_stackmap.h"
+
+#define SLP_FRAME_THROW 1          /* it waits because of a throw() (SLP_WAITS_FOR_THROW) */
+
+/* A description, read and checked. */
+typedef struct {
+    PyCodeObject *code;            /* strong, as all objects here */
+    PyFunctionObject *func;        /* holds code and globals; NULL: a shim's */
+    PyObject *locals;              /* or NULL */
+    PyObject *values;              /* a tuple */
+    PyObject *nulls;               /* bytes, or NULL */
+    PyGenObject *gen;              /* or NULL */
+    PyObject *exception;           /* or NULL */
+    PyObject *trace;               /* or NULL */
+    int unit;
+    int flags;
+    slp_wait_kind wait;            /* for what it waits, at a position SLP_WAITING */
+    int distance;                  /* of its jump, where it waits for a truth or an item */
+} slp_frame_image;
+
+/* Stack maps that were needed just now, since neighbouring frames often have the same code. */
+#define SLP_KEPT_MAPS 16
+typedef struct {
+    PyCodeObject *codes[SLP_KEPT_MAPS];   /* borrowed */
+    slp_stackmap *maps[SLP_KEPT_MAPS];
+} slp_map_cache;
+
+void slp_map_cache_clear(slp_map_cache *cache);
+
+/* The description of a suspended frame.  `gen`: the generator whose frame it is while it runs in a tasklet,
+ * or NULL.  `position`: SLP_BEFORE for a frame that was interrupted. */
+PyObject *slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position position);
+
+/* Read a description; 0, or -1 with an exception that says what is wrong, and nothing is left in *image. */
+int slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image);
+void slp_frame_image_clear(slp_frame_image *image);
+
+/* Write it into `frame`, which has room for it and owns nothing.  Takes what *image holds, but for `gen` and
+ * `exception`. */
+void slp_frame_build(slp_frame_image *image, _PyInterpreterFrame *frame, _PyInterpreterFrame *below);
+
+/* Set f_trace of a frame that was built, if the description had one.  -1 with an exception. */
+int slp_frame_restore_trace(slp_frame_image *image, _PyInterpreterFrame *frame);
+
+/* --- shims (Stackless/pickling/shim_slots.c) --- */
+
+/* Does the table of stacks know the shim?  If not, it is a twin, which has a stack map. */
+bool slp_shim_has_rows(PyCodeObject *shim);
+
+/* The shim of a conditional jump, and the jump (its opcode, its distance) of the frame below. */
+int slp_shim_check_jump(int unit, PyObject *const *values, Py_ssize_t count, int opcode, int distance);
+
+/* Is this stack one that it can have at `unit`?  *wait: for what it waits there. */
+int slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_ssize_t count,
+                         slp_wait_kind *wait, int *distance);
+
+/* What the frame below gets from the shim when it is done: SLP_WAITS_VALUE, _NOTHING, _TRUTH or _ITEM. */
+slp_wait_kind slp_shim_gives(PyCodeObject *shim);
+
+/* --- generators (Stackless/pickling/generator.c) --- */
+
+/* Is it a generator of an image (or a shell of one) that waits to get its frame from a tasklet? */
+bool slp_is_frameless_generator(PyObject *op);
+/* Is it a shell of a generator or a coroutine? */
+bool slp_is_generator_shell(PyObject *op);
+
+/* Fill the generator from the description of its frame, which takes `image`; its frame is linked to `below`
+ * and runs.  Only for one that is frameless. */
+void slp_generator_adopt(slp_frame_image *image, _PyInterpreterFrame *below, _PyErr_StackItem *outer);
+/* The same for one that waits: state CREATED, SUSPENDED, or EXECUTING while it is being closed. */
+void slp_generator_fill(PyGenObject *gen, slp_frame_image *image, int state);
+
+/* Add the stand-ins for generators to the module _stackless._wrap. */
+int slp_add_generator_types(PyObject *wrap);
+PyObject *slp_reduce_generator(PyObject *module, PyObject *generator);
+PyObject *slp_reduce_coroutine_wrapper(PyObject *module, PyObject *wrapper);
+PyObject *slp_reduce_asend(PyObject *module, PyObject *awaitable);
+PyObject *slp_make_asend(PyObject *module, PyObject *args);
+
+#endif

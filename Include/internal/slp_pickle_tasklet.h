@@ -1,0 +1,29 @@
+/* Pickling of tasklets and channels: their __reduce__() and __setstate__(). */
+#ifndef SLP_PICKLE_TASKLET_H
+#define SLP_PICKLE_TASKLET_H
+
+#include "slp_tasklet.h"
+
+PyObject *slp_tasklet_reduce(PyObject *self, PyObject *noargs);
+PyObject *slp_tasklet_setstate(PyObject *self, PyObject *state);
+PyObject *slp_channel_reduce(PyObject *self, PyObject *noargs);
+PyObject *slp_channel_setstate(PyObject *self, PyObject *state);
+extern const char slp_tasklet_reduce_doc[];
+extern const char slp_tasklet_setstate_doc[];
+extern const char slp_channel_reduce_doc[];
+extern const char slp_channel_setstate_doc[];
+
+/* A tasklet that a channel of an image has in its queue, before its own state is loaded: alive, but all that it
+ * can do is raise RuntimeError. */
+bool slp_is_placeholder(PyTaskletObject *t);
+int slp_make_placeholder(PyTaskletObject *t);
+
+/* The (type, arguments, state) of an object: of `base` itself, or of a subclass.  Steals `state`, which may be
+ * NULL: then NULL. */
+PyObject *slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state);
+
+/* The attributes that a subclass gives its instances; None for `base` itself. */
+PyObject *slp_attributes_out(PyObject *self, PyTypeObject *base);
+int slp_attributes_in(PyObject *self, PyObject *attributes);
+
+#endif

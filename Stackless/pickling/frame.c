@@ -1,0 +1,395 @@
+/* Frames: describing one, reading a description, building the frame (slp_pickle_frame.h). */
+#include "slp_pickle_frame.h"
+
+#include "slp_frame.h"
+#include "slp_module.h"
+#include "slp_shims.h"
+#include "slp_support.h"
+
+#define WHAT "a frame"
+
+/* --- describing --- */
+
+/* The value of a slot as it stands in a description: a module's dict goes by reference. */
+static PyObject *
+value_out(PyObject *value)
+{
+    if (PyDict_CheckExact(value)) {
+        PyObject *name = slp_name_of_module_dict(value);
+        if (name != NULL) {
+            return slp_new_module_dict_ref(name);
+        }
+    }
+    return Py_NewRef(value);
+}
+
+/* All slots into *values, and which are NULL into *nulls.  -1 with an exception. */
+static int
+slots_out(_PyInterpreterFrame *frame, PyObject **values, PyObject **nulls)
+{
+    Py_ssize_t count = frame->stacktop;
+    *nulls = NULL;
+    *values = PyTuple_New(count);
+    if (*values == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *value = frame->localsplus[i];
+        if (value == NULL) {
+            if (*nulls == NULL) {
+                *nulls = PyBytes_FromStringAndSize(NULL, (count + 7) / 8);
+                if (*nulls == NULL) {
+                    Py_CLEAR(*values);
+                    return -1;
+                }
+                memset(PyBytes_AS_STRING(*nulls), 0, PyBytes_GET_SIZE(*nulls));
+            }
+            PyBytes_AS_STRING(*nulls)[i / 8] |= (char)(1 << i % 8);
+            value = Py_None;
+        }
+        PyObject *out = value_out(value);
+        if (out == NULL) {
+            Py_CLEAR(*values);
+            Py_CLEAR(*nulls);
+            return -1;
+        }
+        PyTuple_SET_ITEM(*values, i, out);
+    }
+    if (*nulls == NULL) {
+        *nulls = Py_NewRef(Py_None);
+    }
+    return 0;
+}
+
+/* The namespace of a class body or a module; the f_locals of a function is a copy. */
+static PyObject *
+locals_out(_PyInterpreterFrame *frame)
+{
+    if (frame->f_locals == NULL || (frame->f_code->co_flags & CO_OPTIMIZED)) {
+        Py_RETURN_NONE;
+    }
+    if (frame->f_locals == frame->f_globals) {
+        Py_RETURN_TRUE;
+    }
+    return value_out(frame->f_locals);
+}
+
+/* f_trace, where it is to be kept. */
+static PyObject *
+trace_out(_PyInterpreterFrame *frame)
+{
+    slp_thread *th = slp_thread_peek(_PyThreadState_GET());
+    if (frame->frame_obj != NULL && frame->frame_obj->f_trace != NULL && th != NULL && (th->pickle_flags & 1)) {
+        return Py_NewRef(frame->frame_obj->f_trace);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position position)
+{
+    bool shim = slp_is_shim(frame);
+    int flags = 0;
+    PyObject *values, *nulls;
+    assert(frame->stacktop >= 0);
+    if (!shim && position == SLP_WAITING && _Py_OPCODE(*frame->prev_instr) == SEND
+        && (*(intptr_t *)(frame->localsplus + frame->stacktop) & SLP_WAITS_FOR_THROW)) {
+        flags |= SLP_FRAME_THROW;
+    }
+    if (slots_out(frame, &values, &nulls) < 0) {
+        return NULL;
+    }
+    PyObject *code = shim ? frame->f_code->co_name : (PyObject *)frame->f_code;
+    PyObject *globals = shim ? Py_NewRef(Py_None) : slp_globals_out(frame->f_globals);
+    PyObject *exception = gen != NULL && gen->gi_exc_state.exc_value != NULL ? gen->gi_exc_state.exc_value
+                                                                           : Py_None;
+    return Py_BuildValue("ONiiNNNOON", code, globals, _PyInterpreterFrame_LASTI(frame), flags, nulls, values,
+                         locals_out(frame), gen != NULL ? (PyObject *)gen : Py_None, exception,
+                         trace_out(frame));
+}
+
+/* --- reading --- */
+
+void
+slp_map_cache_clear(slp_map_cache *cache)
+{
+    for (int i = 0; i < SLP_KEPT_MAPS; i++) {
+        if (cache->maps[i] != NULL) {
+            slp_stackmap_free(cache->maps[i]);
+        }
+    }
+}
+
+static slp_stackmap *
+map_of(slp_map_cache *cache, PyCodeObject *code)
+{
+    int i = (int)(((uintptr_t)code >> 5) % SLP_KEPT_MAPS);
+    if (cache->codes[i] != code) {
+        slp_stackmap *map = slp_stackmap_of(code);
+        if (map == NULL) {
+            return NULL;
+        }
+        if (cache->maps[i] != NULL) {
+            slp_stackmap_free(cache->maps[i]);
+        }
+        cache->codes[i] = code;
+        cache->maps[i] = map;
+    }
+    return cache->maps[i];
+}
+
+/* Slot `i`, with NULLs. */
+static PyObject *
+slot(const slp_frame_image *image, Py_ssize_t i)
+{
+    if (image->nulls != NULL && (PyBytes_AS_STRING(image->nulls)[i / 8] & (1 << i % 8))) {
+        return NULL;
+    }
+    return PyTuple_GET_ITEM(image->values, i);
+}
+
+void
+slp_frame_image_clear(slp_frame_image *image)
+{
+    Py_CLEAR(image->code);
+    Py_CLEAR(image->func);
+    Py_CLEAR(image->locals);
+    Py_CLEAR(image->values);
+    Py_CLEAR(image->nulls);
+    Py_CLEAR(image->gen);
+    Py_CLEAR(image->exception);
+    Py_CLEAR(image->trace);
+}
+
+/* An exception leaves no frame with less on its stack than the handler counts on, nor with more than fits. */
+static int
+check_handler(const slp_frame_image *image, int depth)
+{
+    int level, handler;
+    bool push_lasti;
+    if (slp_find_handler(image->code, image->unit, &level, &handler, &push_lasti)
+        && (level > depth || level + push_lasti + 1 > image->code->co_stacksize)) {
+        slp_refuse_image(WHAT, "the stack of %U does not fit its exception handler", image->code->co_qualname);
+        return -1;
+    }
+    return 0;
+}
+
+/* Do position, variables and stack of a frame of Python code fit its code? */
+static int
+check_python_frame(slp_frame_image *image, slp_position position, slp_map_cache *maps, PyObject *const *slots)
+{
+    PyCodeObject *code = image->code;
+    slp_stackmap *map = map_of(maps, code);
+    if (map == NULL) {
+        return -1;
+    }
+    const slp_slot *kinds;
+    int depth = slp_stackmap_stack(map, image->unit, position, &kinds);
+    if (depth < 0) {
+        return -1;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(image->values);
+    if (count != code->co_nlocalsplus + depth) {
+        slp_refuse_image(WHAT, "%U has %zd values instead of %d", code->co_qualname, count,
+                         code->co_nlocalsplus + depth);
+        return -1;
+    }
+    for (int i = 0; i < depth; i++) {
+        if (slp_stackmap_check_value(map, kinds[i], i, slots[code->co_nlocalsplus + i]) < 0) {
+            return -1;
+        }
+    }
+    if (slp_stackmap_check_locals(map, image->unit, position, slots, code->co_nlocalsplus) < 0
+        || check_handler(image, depth) < 0) {
+        return -1;
+    }
+    image->wait = position == SLP_BEFORE ? SLP_WAITS_NOT
+                                         : slp_stackmap_wait(map, image->unit, &image->distance);
+    return 0;
+}
+
+/* The namespaces of a frame of Python code, and the function that holds them. */
+static int
+read_namespaces(slp_frame_image *image, PyObject *globals_ref, PyObject *locals)
+{
+    PyObject *globals = slp_globals_in(globals_ref, WHAT);
+    if (globals == NULL) {
+        return -1;
+    }
+    image->func = (PyFunctionObject *)PyFunction_New((PyObject *)image->code, globals);
+    Py_DECREF(globals);
+    if (image->func == NULL) {
+        return -1;
+    }
+    bool optimized = (image->code->co_flags & CO_OPTIMIZED) != 0;
+    if (optimized != (locals == Py_None)) {
+        slp_refuse_image(WHAT, "%U has %s local namespace", image->code->co_qualname, optimized ? "a" : "no");
+        return -1;
+    }
+    if (!optimized) {
+        image->locals = Py_NewRef(locals == Py_True ? image->func->func_globals : locals);
+    }
+    return 0;
+}
+
+/* Is the exception that a generator handles one? */
+static int
+read_exception(slp_frame_image *image, PyObject *exception)
+{
+    if (exception == Py_None) {
+        return 0;
+    }
+    if (!PyExceptionInstance_Check(exception)) {
+        slp_refuse_image(WHAT, "a generator handles %.200s, which is no exception",
+                         Py_TYPE(exception)->tp_name);
+        return -1;
+    }
+    image->exception = Py_NewRef(exception);
+    return 0;
+}
+
+/* The code and the slots. */
+static int
+read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, PyObject *code,
+          PyObject *globals, PyObject *locals)
+{
+    bool shim = PyUnicode_Check(code);
+    if (shim) {
+        PyCodeObject *found = slp_shim_find(code);
+        if (found == NULL) {
+            slp_refuse_image(WHAT, "there is no shim %R here", code);
+            return -1;
+        }
+        image->code = (PyCodeObject *)Py_NewRef(found);
+    }
+    else if (PyCode_Check(code)) {
+        image->code = (PyCodeObject *)Py_NewRef(code);
+    }
+    else {
+        slp_refuse_image(WHAT, "its code is %.200s", Py_TYPE(code)->tp_name);
+        return -1;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(image->values);
+    if (count > image->code->co_nlocalsplus + image->code->co_stacksize
+        || (image->nulls != NULL && PyBytes_GET_SIZE(image->nulls) != (count + 7) / 8)) {
+        slp_refuse_image(WHAT, "%U has too many values", image->code->co_qualname);
+        return -1;
+    }
+    PyObject *few[32];
+    PyObject **slots = count <= 32 ? few : PyMem_New(PyObject *, count);
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        slots[i] = slot(image, i);
+    }
+    int status;
+    if (shim) {
+        status = slp_shim_has_rows(image->code)
+                     ? slp_shim_check_stack(image->code, image->unit, slots, count, &image->wait,
+                                            &image->distance)
+                     : check_python_frame(image, position, maps, slots);
+        if (status == 0 && (globals != Py_None || image->gen != NULL)) {
+            slp_refuse_image(WHAT, "shim %R has globals or a generator", code);
+            status = -1;
+        }
+        image->locals = Py_NewRef(locals);
+    }
+    else {
+        status = check_python_frame(image, position, maps, slots);
+        status = status < 0 ? -1 : read_namespaces(image, globals, locals);
+    }
+    if (slots != few) {
+        PyMem_Free(slots);
+    }
+    return status;
+}
+
+int
+slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image)
+{
+    PyObject *code, *globals, *nulls, *values, *locals, *generator, *exception, *trace;
+    *image = (slp_frame_image){0};
+    if (!PyTuple_CheckExact(description)) {
+        slp_refuse_image(WHAT, "it is described by %.200s", Py_TYPE(description)->tp_name);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(description, "OOiiOO!OOOO:frame", &code, &globals, &image->unit, &image->flags,
+                          &nulls, &PyTuple_Type, &values, &locals, &generator, &exception, &trace)) {
+        return -1;
+    }
+    if (nulls != Py_None && !PyBytes_CheckExact(nulls)) {
+        slp_refuse_image(WHAT, "its NULLs are given by %.200s", Py_TYPE(nulls)->tp_name);
+        return -1;
+    }
+    image->values = Py_NewRef(values);
+    image->nulls = nulls == Py_None ? NULL : Py_NewRef(nulls);
+    image->trace = trace == Py_None ? NULL : Py_NewRef(trace);
+    if (generator != Py_None) {
+        if (!slp_is_frameless_generator(generator)) {
+            slp_refuse_image(WHAT, "%.200s is no generator that lacks its frame", Py_TYPE(generator)->tp_name);
+            goto failed;
+        }
+        image->gen = (PyGenObject *)Py_NewRef(generator);
+    }
+    if (read_body(image, position, maps, code, globals, locals) < 0 || read_exception(image, exception) < 0) {
+        goto failed;
+    }
+    if (image->gen != NULL && image->gen->gi_code != image->code) {
+        slp_refuse_image(WHAT, "%U is not the code of its generator", image->code->co_qualname);
+        goto failed;
+    }
+    return 0;
+
+failed:
+    slp_frame_image_clear(image);
+    return -1;
+}
+
+/* --- building --- */
+
+void
+slp_frame_build(slp_frame_image *image, _PyInterpreterFrame *frame, _PyInterpreterFrame *below)
+{
+    PyFunctionObject *func = image->func;
+    PyObject *builtins = _PyThreadState_GET()->interp->builtins;
+    Py_ssize_t count = PyTuple_GET_SIZE(image->values);
+    bool shim = func == NULL;
+    frame->f_func = func;
+    frame->f_globals = func != NULL ? func->func_globals : below != NULL ? below->f_globals : builtins;
+    frame->f_builtins = func != NULL ? func->func_builtins : below != NULL ? below->f_builtins : builtins;
+    frame->f_locals = shim ? NULL : image->locals;
+    frame->f_code = image->code;
+    frame->frame_obj = NULL;
+    frame->prev_instr = _PyCode_CODE(image->code) + image->unit;
+    frame->stacktop = (int)count;
+    frame->is_entry = false;
+    frame->owner = image->gen != NULL ? FRAME_OWNED_BY_GENERATOR : FRAME_OWNED_BY_THREAD;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        frame->localsplus[i] = Py_XNewRef(slot(image, i));
+    }
+    if (image->wait == SLP_WAITS_ITEM) {
+        slp_frame_wait(frame, image->distance | (image->flags & SLP_FRAME_THROW ? SLP_WAITS_FOR_THROW : 0));
+    }
+    image->func = NULL;
+    image->code = NULL;
+    if (!shim) {
+        image->locals = NULL;
+    }
+}
+
+int
+slp_frame_restore_trace(slp_frame_image *image, _PyInterpreterFrame *frame)
+{
+    if (image->trace == NULL || _PyFrame_IsIncomplete(frame)) {
+        return 0;
+    }
+    PyFrameObject *f = _PyFrame_GetFrameObject(frame);
+    if (f == NULL) {
+        return -1;
+    }
+    Py_XSETREF(f->f_trace, Py_NewRef(image->trace));
+    return 0;
+}

@@ -1,0 +1,189 @@
+/* The stacks that shims can have while they wait: what a loader accepts (slp_shims.h has the shims).
+ *
+ * The instructions of shims trust their stacks.  Each row says for one place of a shim which values stand
+ * there, the oldest first:
+ *
+ *   o  any object                 t  a tuple         i  an int from 0 to the row's `limit`
+ *   N  NULL                       d  a dict          j  the distance of a jump (checked with the frame below)
+ *   n  any object, or NULL        s  a str           g  a generator or coroutine
+ *   y  a class                    c  a context, or None
+ *
+ * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
+ */
+#include "slp_pickle_frame.h"
+
+#include "internal/pycore_context.h"
+
+#include "slp_opcodes.h"
+#include "slp_soft.h"
+
+typedef struct {
+    const char *shim;
+    const char *units;             /* where it may stand: code units, -1 as ~ and others as chars from '0' on */
+    const char *slots;
+    slp_wait_kind wait;
+    int limit;
+} stack_row;
+
+/* The code unit that a character of `units` stands for. */
+#define UNIT(c) ((c) == '~' ? -1 : (c) - '0')
+
+#define VALUE SLP_WAITS_VALUE
+#define ITEM  SLP_WAITS_ITEM
+
+static const stack_row rows[] = {
+    {"<tasklet>", "0", "Not", VALUE, 0},
+    {"<tasklet>", "2", "", VALUE, 0},
+    {"<tasklet with keywords>", "0", "Notd", VALUE, 0},
+    {"<tasklet with keywords>", "2", "", VALUE, 0},
+    {"<__init__ result>", "~", "o", VALUE, 0},
+    {"<not>", "~2567", "", VALUE, 0},
+    {"<conditional jump>", "~135", "j", VALUE, 0},
+    {"<conditional jump>", "79;=", "oj", VALUE, 0},
+    {"<statement>", "~", "", VALUE, 0},
+    {"<attribute>", "02", "os", VALUE, 0},
+    {"<default>", "036", "o", VALUE, 0},
+    {"<operator>", "~0123", "ooi", VALUE, SLP_DIVMOD},
+    {"<comparison>", "~012346", "ooi", VALUE, Py_GE},
+    {"<format>", "~", "o", VALUE, 0},
+    {"<format>", "123", "", VALUE, 0},
+    {"<__new__ result>", "~", "ytn", VALUE, 0},
+    {"<__new__ result>", "0", "o", VALUE, 0},
+    {"<next>", "0", "o", ITEM, 0},
+    {"<next with default>", "0", "oo", ITEM, 0},
+    {"<close>", "7", "g", VALUE, 0},
+    {"<close>", "9<", "g", ITEM, 0},
+    {"<throw>", "1", "", VALUE, 0},
+    {"<Context.run>", "1", "c", VALUE, 0},
+    {"<context_run>", "0", "c", VALUE, 0},
+    {"<send_sequence>", "1", "Ioo", ITEM, 0},
+    {"<send_sequence>", "9", "Ioo", VALUE, 0},
+};
+
+static bool
+is_int_up_to(PyObject *value, long limit)
+{
+    int overflow;
+    if (!PyLong_CheckExact(value)) {
+        return false;
+    }
+    long n = PyLong_AsLongAndOverflow(value, &overflow);
+    return !overflow && n >= 0 && n <= limit;
+}
+
+static bool
+fits(char letter, PyObject *value, int limit)
+{
+    if (value == NULL) {
+        return letter == 'N' || letter == 'n';
+    }
+    switch (letter) {
+    case 'o':
+    case 'n':
+        return true;
+    case 't':
+        return PyTuple_CheckExact(value);
+    case 'd':
+        return PyDict_CheckExact(value);
+    case 's':
+        return PyUnicode_CheckExact(value);
+    case 'y':
+        return PyType_Check(value);
+    case 'c':
+        return value == Py_None || PyContext_CheckExact(value);
+    case 'g':
+        return PyGen_CheckExact(value) || PyCoro_CheckExact(value) || slp_is_generator_shell(value);
+    case 'i':
+        return is_int_up_to(value, limit);
+    case 'I':
+        return is_int_up_to(value, LONG_MAX);
+    case 'j':
+        return PyLong_CheckExact(value);
+    default:
+        return false;
+    }
+}
+
+static bool
+row_fits(const stack_row *row, PyObject *const *values)
+{
+    for (Py_ssize_t i = 0; row->slots[i] != '\0'; i++) {
+        if (!fits(row->slots[i], values[i], row->limit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The shim that checks results has a place for each kind of result; all but one have an empty stack. */
+static int
+check_result_shim(int unit, PyObject *const *values, Py_ssize_t count)
+{
+    int next = unit + 1;
+    return next >= 0 && next % 2 == 0 && next < 2 * SLP_RESULTS && (count == 0 || (count == 1 && values[0] != NULL));
+}
+
+bool
+slp_shim_has_rows(PyCodeObject *shim)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(rows); i++) {
+        if (_PyUnicode_EqualToASCIIString(shim->co_name, rows[i].shim)) {
+            return true;
+        }
+    }
+    return shim == slp_shim_check;
+}
+
+int
+slp_shim_check_jump(int unit, PyObject *const *values, Py_ssize_t count, int opcode, int distance)
+{
+    int entry = unit + 1;
+    bool if_true = opcode == POP_JUMP_FORWARD_IF_TRUE || opcode == POP_JUMP_BACKWARD_IF_TRUE
+                   || opcode == JUMP_IF_TRUE_OR_POP;
+    bool keeps = opcode == JUMP_IF_TRUE_OR_POP || opcode == JUMP_IF_FALSE_OR_POP;
+    int overflow;
+    if (((entry & SLP_JUMP_IF_TRUE) != 0) == if_true && ((entry & SLP_JUMP_KEEPS) != 0) == keeps
+        && PyLong_AsLongAndOverflow(values[count - 1], &overflow) == distance && !overflow) {
+        return 0;
+    }
+    slp_refuse_image("a frame", "a conditional jump is not that of the frame below");
+    return -1;
+}
+
+int
+slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_ssize_t count,
+                     slp_wait_kind *wait, int *distance)
+{
+    *wait = SLP_WAITS_VALUE;
+    *distance = 0;
+    if (shim == slp_shim_check) {
+        if (check_result_shim(unit, values, count)) {
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(rows); i++) {
+        const stack_row *row = &rows[i];
+        if (!_PyUnicode_EqualToASCIIString(shim->co_name, row->shim)
+            || (Py_ssize_t)strlen(row->slots) != count) {
+            continue;
+        }
+        for (const char *c = row->units; *c != '\0'; c++) {
+            if (UNIT(*c) == unit && row_fits(row, values)) {
+                *wait = row->wait;
+                *distance = row->wait == SLP_WAITS_ITEM ? _Py_OPARG(_PyCode_CODE(shim)[unit]) : 0;
+                return 0;
+            }
+        }
+    }
+    slp_refuse_image("a frame", "the stack of shim %R does not fit its place", shim->co_name);
+    return -1;
+}
+
+slp_wait_kind
+slp_shim_gives(PyCodeObject *shim)
+{
+    return shim == slp_shim_nothing ? SLP_WAITS_NOTHING
+           : shim == slp_shim_jump  ? SLP_WAITS_TRUTH
+           : _PyUnicode_EqualToASCIIString(shim->co_name, "<throw>") ? SLP_WAITS_ITEM
+                                                                      : SLP_WAITS_VALUE;
+}

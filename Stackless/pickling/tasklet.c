@@ -1,0 +1,660 @@
+/* Tasklets: how one pickles, and how its frames are built again.
+ *
+ * In an image: type() with the state
+ *
+ *   0  version          changes with the shims and the form of images
+ *   1  flags            STATE_ bits; bits 0 and 1: flags.blocked, signed
+ *   2  tempval          None where it is the tasklet itself (STATE_SELF)
+ *   3  frames           a list of descriptions (slp_pickle_frame.h), the outermost first; [] if not alive
+ *   4  exception        the one that it handles at its outermost level, or None
+ *   5  context          (the context,) with the pickle flag for it, else None
+ *   6  trace functions  (trace, profile) with the pickle flag for it, else None
+ *   7  attributes       what object.__getstate__() says, for subclasses; else None
+ *   8  name             or None
+ *
+ * A tasklet is always loaded as a paused one, or one that is not alive; the channel that it was blocked on
+ * puts it into its queue.  If the channel comes first, it makes the tasklet a placeholder, which has a base
+ * shim only: __setstate__ takes that for an empty tasklet.
+ */
+#include "slp_pickle_frame.h"
+
+#include "slp_channel.h"
+#include "slp_module.h"
+#include "slp_pickle_tasklet.h"
+#include "slp_shims.h"
+
+#include "internal/pycore_context.h"
+
+#define WHAT "a tasklet"
+
+#define STATE_VERSION 1
+
+#define STATE_ATOMIC         (1 << 2)
+#define STATE_IGNORE_NESTING (1 << 3)
+#define STATE_BLOCK_TRAP     (1 << 5)
+#define STATE_PENDING_IRQ    (1 << 7)
+#define STATE_INTERRUPTED    (1 << 8)
+#define STATE_SELF           (1 << 9)
+#define STATE_FLAGS                                                                                \
+    (3 | STATE_ATOMIC | STATE_IGNORE_NESTING | STATE_BLOCK_TRAP | STATE_PENDING_IRQ | STATE_INTERRUPTED \
+     | STATE_SELF)
+
+/* The pickle flags that are looked at here. */
+#define PRESERVE_TRACING_STATE 1
+#define PICKLE_CONTEXT         8
+
+/* --- describing --- */
+
+/* Raise PicklingError; NULL. */
+static PyObject *
+refuse(PyTaskletObject *t, const char *why, PyObject *detail)
+{
+    PyObject *pickle = PyImport_ImportModule("_pickle");
+    PyObject *error = pickle == NULL ? NULL : PyObject_GetAttrString(pickle, "PicklingError");
+    if (error != NULL) {
+        PyErr_Format(error, detail != NULL ? "cannot pickle %R: %s %S" : "cannot pickle %R: %s", t, why, detail);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(pickle);
+    return NULL;
+}
+
+/* Can it be pickled?  -1 with the exception that says why not. */
+static int
+check_picklable(PyTaskletObject *t)
+{
+    if (t->thread->tstate != NULL && t->thread->current == t) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "cannot pickle %R, which is the current tasklet: let another one do it", t);
+        return -1;
+    }
+    if (t->flags.is_main) {
+        refuse(t, "it is a main tasklet, which has the C stack of its thread; only others can be pickled", NULL);
+        return -1;
+    }
+    if (t->flags.pinned) {
+        PyObject *by = slp_pinned_by(t);
+        if (by != NULL) {
+            refuse(t, "it waits inside a call from C code, which keeps it on a C stack; let it wait outside of",
+                   by);
+            Py_DECREF(by);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+static bool
+is_shim_named(_PyInterpreterFrame *frame, const char *name)
+{
+    return slp_is_shim(frame) && _PyUnicode_EqualToASCIIString(frame->f_code->co_name, name);
+}
+
+/* The context in which the tasklet was before it entered others by Context.run() and context_run(): borrowed,
+ * or NULL. */
+static PyObject *
+outermost_context(PyTaskletObject *t)
+{
+    PyObject *context = t->context;
+    for (_PyInterpreterFrame *frame = t->frame; frame != NULL; frame = frame->previous) {
+        if (is_shim_named(frame, "<Context.run>") && PyContext_CheckExact(frame->localsplus[0])) {
+            context = (PyObject *)((PyContext *)frame->localsplus[0])->ctx_prev;
+        }
+        else if (is_shim_named(frame, "<context_run>")) {
+            context = frame->localsplus[0] != Py_None ? frame->localsplus[0] : NULL;
+        }
+    }
+    return context;
+}
+
+/* The list of the frames' descriptions. */
+static PyObject *
+frames_out(PyTaskletObject *t)
+{
+    Py_ssize_t count = 0;
+    for (_PyInterpreterFrame *frame = t->frame; frame != NULL; frame = frame->previous) {
+        count++;
+    }
+    PyObject *list = PyList_New(count);
+    _PyInterpreterFrame *frame = t->frame;
+    for (; list != NULL && frame != NULL; frame = frame->previous) {
+        PyGenObject *gen = frame->owner == FRAME_OWNED_BY_GENERATOR ? _PyFrame_GetGenerator(frame) : NULL;
+        slp_position position = frame == t->frame && t->flags.interrupted ? SLP_BEFORE : SLP_WAITING;
+        PyObject *description = slp_frame_describe(frame, gen, position);
+        if (description == NULL) {
+            Py_CLEAR(list);
+        }
+        else {
+            PyList_SET_ITEM(list, --count, description);
+        }
+    }
+    return list;
+}
+
+static int
+flags_out(PyTaskletObject *t)
+{
+    return (t->flags.blocked & 3) | (t->flags.atomic ? STATE_ATOMIC : 0)
+           | (t->flags.ignore_nesting ? STATE_IGNORE_NESTING : 0)
+           | (t->flags.block_trap ? STATE_BLOCK_TRAP : 0) | (t->flags.pending_irq ? STATE_PENDING_IRQ : 0)
+           | (t->flags.interrupted ? STATE_INTERRUPTED : 0) | (t->tempval == SLP_SELF ? STATE_SELF : 0);
+}
+
+PyObject *
+slp_attributes_out(PyObject *self, PyTypeObject *base)
+{
+    if (Py_IS_TYPE(self, base)) {
+        Py_RETURN_NONE;
+    }
+    return PyObject_CallMethod((PyObject *)&PyBaseObject_Type, "__getstate__", "O", self);
+}
+
+int
+slp_attributes_in(PyObject *self, PyObject *attributes)
+{
+    PyObject *dict = attributes, *slots = Py_None;
+    if (PyTuple_CheckExact(attributes) && PyTuple_GET_SIZE(attributes) == 2) {
+        dict = PyTuple_GET_ITEM(attributes, 0);
+        slots = PyTuple_GET_ITEM(attributes, 1);
+    }
+    PyObject *const parts[] = {dict, slots};
+    for (int i = 0; i < 2; i++) {
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        if (parts[i] == Py_None) {
+            continue;
+        }
+        if (!PyDict_CheckExact(parts[i])) {
+            slp_refuse_image(WHAT, "its attributes are %.200s", Py_TYPE(attributes)->tp_name);
+            return -1;
+        }
+        PyObject *copy = PyDict_Copy(parts[i]);
+        if (copy == NULL) {
+            return -1;
+        }
+        while (PyDict_Next(copy, &pos, &key, &value)) {
+            if (PyObject_GenericSetAttr(self, key, value) < 0) {
+                Py_DECREF(copy);
+                return -1;
+            }
+        }
+        Py_DECREF(copy);
+    }
+    return 0;
+}
+
+PyObject *
+slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state)
+{
+    if (state == NULL) {
+        return NULL;
+    }
+    if (Py_IS_TYPE(self, base)) {
+        return Py_BuildValue("O()N", base, state);
+    }
+    /* A subclass's __init__() may want arguments. */
+    PyObject *copyreg = PyImport_ImportModule("copyreg");
+    PyObject *newobj = copyreg == NULL ? NULL : PyObject_GetAttrString(copyreg, "__newobj__");
+    PyObject *result = newobj == NULL ? NULL : Py_BuildValue("O(O)O", newobj, Py_TYPE(self), state);
+    Py_XDECREF(newobj);
+    Py_XDECREF(copyreg);
+    Py_DECREF(state);
+    return result;
+}
+
+const char slp_tasklet_reduce_doc[] =
+"__reduce__($self, /)\n"
+"--\n\n"
+"How the tasklet pickles.\n\n"
+"RuntimeError for the current tasklet; PicklingError for one that is inside a call\n"
+"from C code.";
+
+PyObject *
+slp_tasklet_reduce(PyObject *self, PyObject *noargs)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    if (check_picklable(t) < 0) {
+        return NULL;
+    }
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return NULL;
+    }
+    PyObject *frames = frames_out(t);
+    PyObject *attributes = frames == NULL ? NULL : slp_attributes_out(self, &PyTasklet_Type);
+    if (attributes == NULL) {
+        Py_XDECREF(frames);
+        return NULL;
+    }
+    PyObject *exception = t->exc_state.exc_value;
+    PyObject *context = th->pickle_flags & PICKLE_CONTEXT ? outermost_context(t) : NULL;
+    context = context != NULL ? PyTuple_Pack(1, context) : Py_NewRef(Py_None);
+    PyObject *trace = Py_None;
+    if ((th->pickle_flags & PRESERVE_TRACING_STATE) && t->trace != NULL) {
+        trace = Py_BuildValue("NN", slp_tasklet_get_trace(t, false), slp_tasklet_get_trace(t, true));
+    }
+    else {
+        Py_INCREF(trace);
+    }
+    PyObject *name = Py_IS_TYPE(self, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None);
+    PyObject *state = Py_BuildValue("iiONONNNN", STATE_VERSION, flags_out(t),
+                                    t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
+                                    exception != NULL ? exception : Py_None, context, trace, attributes,
+                                    name);
+    return slp_reduce_with_state(self, &PyTasklet_Type, state);
+}
+
+/* --- loading --- */
+
+/* Raised by the function of a placeholder. */
+static PyObject *
+not_there(PyObject *self, PyObject *noargs)
+{
+    PyErr_SetString(PyExc_RuntimeError, "this tasklet was not completely unpickled");
+    return NULL;
+}
+
+static PyMethodDef placeholder_def = {"placeholder", not_there, METH_NOARGS, NULL};
+
+bool
+slp_is_placeholder(PyTaskletObject *t)
+{
+    _PyInterpreterFrame *frame = t->frame;
+    if (frame == NULL || frame->previous != NULL || frame->f_code != slp_shim_tasklet || frame->stacktop < 2) {
+        return false;
+    }
+    PyObject *callable = frame->localsplus[1];
+    return PyCFunction_CheckExact(callable) && ((PyCFunctionObject *)callable)->m_ml == &placeholder_def;
+}
+
+int
+slp_make_placeholder(PyTaskletObject *t)
+{
+    PyObject *callable = PyCFunction_New(&placeholder_def, NULL);
+    PyObject *args = callable == NULL ? NULL : PyTuple_New(0);
+    int status = args == NULL ? -1 : slp_tasklet_make_stack(t, callable, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(callable);
+    return status;
+}
+
+/* All frames of a tasklet, read and checked. */
+typedef struct {
+    slp_frame_image *frames;
+    Py_ssize_t count;
+} frame_images;
+
+/* A generator that one of the frames is to belong to is marked by a frame that is linked to itself, so that no
+ * other frame gets it. */
+static bool
+is_marked(PyGenObject *gen)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    return frame->previous == frame;
+}
+
+static void
+mark(PyGenObject *gen, bool on)
+{
+    _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
+    frame->previous = on ? frame : NULL;
+}
+
+static void
+clear_images(frame_images *images)
+{
+    for (Py_ssize_t i = 0; i < images->count; i++) {
+        PyGenObject *gen = images->frames[i].gen;
+        if (gen != NULL && is_marked(gen)) {
+            mark(gen, false);
+        }
+        slp_frame_image_clear(&images->frames[i]);
+    }
+    PyMem_Free(images->frames);
+}
+
+static const char *const wait_names[] = {
+    [SLP_WAITS_NOT] = "for nothing",
+    [SLP_WAITS_VALUE] = "for a value",
+    [SLP_WAITS_NOTHING] = "for the end of a statement",
+    [SLP_WAITS_TRUTH] = "for a truth",
+    [SLP_WAITS_ITEM] = "for an item",
+    [SLP_WAITS_YIELD] = "to be resumed",
+};
+
+/* Does a frame wait for what the one above it (NULL: what resumes the tasklet) gives it? */
+static int
+check_link(const slp_frame_image *below, const slp_frame_image *above)
+{
+    bool fits;
+    if (above == NULL) {
+        fits = below->wait == SLP_WAITS_VALUE || below->wait == SLP_WAITS_ITEM;
+    }
+    else if (above->gen != NULL) {
+        fits = below->wait == SLP_WAITS_ITEM;
+    }
+    else if (above->func != NULL) {
+        fits = below->wait == SLP_WAITS_VALUE || below->wait == SLP_WAITS_ITEM;
+    }
+    else {
+        slp_wait_kind gives = slp_shim_gives(above->code);
+        fits = below->wait == gives || (below->wait == SLP_WAITS_ITEM && gives == SLP_WAITS_VALUE);
+        if (fits && gives == SLP_WAITS_TRUTH) {
+            int opcode = _PyOpcode_Deopt[_Py_OPCODE(_PyCode_CODE(below->code)[below->unit])];
+            Py_ssize_t size = PyTuple_GET_SIZE(above->values);
+            return slp_shim_check_jump(above->unit, &PyTuple_GET_ITEM(above->values, 0), size, opcode,
+                                       below->distance);
+        }
+    }
+    if (!fits) {
+        slp_refuse_image(WHAT, "%U waits %s, which %U does not give", below->code->co_qualname,
+                         wait_names[below->wait],
+                         above == NULL ? below->code->co_qualname : above->code->co_qualname);
+        return -1;
+    }
+    return 0;
+}
+
+/* Is the oldest frame a base shim, and only that one? */
+static bool
+is_base_shim(const slp_frame_image *image)
+{
+    return image->code == slp_shim_tasklet || image->code == slp_shim_tasklet_kw;
+}
+
+/* Check frame `i` as one of a chain. */
+static int
+check_in_chain(const frame_images *images, Py_ssize_t i, bool interrupted)
+{
+    const slp_frame_image *image = &images->frames[i];
+    bool top = i == images->count - 1;
+    if (is_base_shim(image) != (i == 0)) {
+        slp_refuse_image(WHAT, "frame %zd is %s base shim", i, i == 0 ? "no" : "a");
+        return -1;
+    }
+    bool generating = (image->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
+    if (generating != (image->gen != NULL)) {
+        slp_refuse_image(WHAT, "the frame of %U %s a generator", image->code->co_qualname,
+                         generating ? "lacks" : "has");
+        return -1;
+    }
+    /* What a shim that has not begun to call has on its stack is all that it needs. */
+    if (top && image->func == NULL && is_base_shim(image) && image->unit == 0) {
+        return 0;
+    }
+    if (i == 0 && image->unit == 0 && !top) {
+        slp_refuse_image(WHAT, "its base shim has not begun");
+        return -1;
+    }
+    return top && interrupted ? 0 : check_link(image, top ? NULL : image + 1);
+}
+
+/* Read all descriptions.  -1 with an exception, and nothing is left. */
+static int
+read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(descriptions);
+    slp_map_cache maps = {0};
+    images->count = 0;
+    images->frames = PyMem_New(slp_frame_image, count);
+    if (images->frames == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int status = 0;
+    while (images->count < count && status == 0) {
+        Py_ssize_t i = images->count;
+        slp_position position = interrupted && i == count - 1 ? SLP_BEFORE : SLP_WAITING;
+        status = slp_frame_read(PyTuple_GET_ITEM(descriptions, i), position, &maps, &images->frames[i]);
+        if (status == 0) {
+            if (images->frames[i].gen != NULL) {
+                mark(images->frames[i].gen, true);
+            }
+            images->count++;
+        }
+    }
+    slp_map_cache_clear(&maps);
+    for (Py_ssize_t i = 0; i < count && status == 0; i++) {
+        status = check_in_chain(images, i, interrupted);
+    }
+    if (status < 0) {
+        clear_images(images);
+    }
+    return status;
+}
+
+/* A new reference to the context in which the tasklet begins, or NULL with an exception. */
+static PyObject *
+context_in(PyObject *item)
+{
+    if (item == Py_None) {
+        return slp_share_context(_PyThreadState_GET());
+    }
+    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 1
+        || !PyContext_CheckExact(PyTuple_GET_ITEM(item, 0))) {
+        return slp_refuse_image(WHAT, "its context is none");
+    }
+    return Py_NewRef(PyTuple_GET_ITEM(item, 0));
+}
+
+/* Enter the contexts that the tasklet has entered by Context.run(), from the outermost on; *context becomes the
+ * innermost one.  -1 with an exception. */
+static int
+enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject **context)
+{
+    for (Py_ssize_t i = 0; i < images->count; i++) {
+        _PyInterpreterFrame *frame = frames[i];
+        if (is_shim_named(frame, "<Context.run>")) {
+            PyObject *own = frame->localsplus[0];
+            if (own == Py_None) {
+                own = PyContext_New();
+                if (own == NULL) {
+                    return -1;
+                }
+                Py_SETREF(frame->localsplus[0], own);
+            }
+            PyContext *entered = (PyContext *)own;
+            if (entered->ctx_entered) {
+                slp_refuse_image(WHAT, "a context is entered twice");
+                return -1;
+            }
+            entered->ctx_entered = 1;
+            entered->ctx_prev = (PyContext *)*context;
+            *context = Py_NewRef(own);
+        }
+        else if (is_shim_named(frame, "<context_run>") && frame->localsplus[0] == Py_None) {
+            Py_SETREF(frame->localsplus[0], Py_NewRef(*context));
+        }
+    }
+    return 0;
+}
+
+/* Build the frames: all but those of generators in one chunk.  From here on nothing fails but at the end,
+ * where the tasklet is complete and can be dropped. */
+static int
+build(PyTaskletObject *t, frame_images *images, PyObject **context)
+{
+    size_t words = 0;
+    for (Py_ssize_t i = 0; i < images->count; i++) {
+        words += images->frames[i].gen == NULL ? (size_t)slp_frame_words(images->frames[i].code) : 0;
+    }
+    _PyInterpreterFrame **frames = PyMem_New(_PyInterpreterFrame *, images->count);
+    _PyStackChunk *chunk = slp_chunk_new_heap(words);
+    if (frames == NULL || chunk == NULL) {
+        PyMem_Free(frames);
+        slp_chunks_free_heap(chunk);
+        PyErr_NoMemory();
+        return -1;
+    }
+    PyObject **room = slp_chunk_base(chunk);
+    _PyInterpreterFrame *below = NULL;
+    _PyErr_StackItem *outer = &t->exc_state;
+    int depth = 0;
+    for (Py_ssize_t i = 0; i < images->count; i++) {
+        slp_frame_image *image = &images->frames[i];
+        _PyInterpreterFrame *frame;
+        if (image->gen != NULL) {
+            frame = (_PyInterpreterFrame *)image->gen->gi_iframe;
+            slp_generator_adopt(image, below, outer);
+            outer = &image->gen->gi_exc_state;
+        }
+        else {
+            frame = (_PyInterpreterFrame *)room;
+            room += slp_frame_words(image->code);
+            slp_frame_build(image, frame, below);
+            frame->previous = below;
+        }
+        depth += !slp_is_shim(frame);
+        frames[i] = below = frame;
+    }
+    t->chunk = chunk;
+    t->stack_top = room;
+    t->frame = below;
+    t->exc_info = outer;
+    t->recursion_depth = depth;
+    int status = enter_contexts(images, frames, context);
+    for (Py_ssize_t i = 0; i < images->count && status == 0; i++) {
+        status = slp_frame_restore_trace(&images->frames[i], frames[i]);
+    }
+    PyMem_Free(frames);
+    return status;
+}
+
+/* Is it a tasklet to be filled?  Else -1 with RuntimeError. */
+static int
+check_empty(PyTaskletObject *t)
+{
+    if (t->frame != NULL && slp_is_placeholder(t)) {
+        return 0;
+    }
+    if (slp_tasklet_alive(t) || slp_in_chain(t) || t->flags.pinned) {
+        PyErr_Format(PyExc_RuntimeError, "__setstate__(): %R is alive", t);
+        return -1;
+    }
+    return 0;
+}
+
+/* The trace and profile functions. */
+static int
+trace_in(PyTaskletObject *t, PyObject *trace)
+{
+    PyObject *functions[2];
+    if (trace == Py_None || t->frame == NULL) {
+        return 0;
+    }
+    if (!PyTuple_CheckExact(trace) || PyTuple_GET_SIZE(trace) != 2) {
+        slp_refuse_image(WHAT, "its trace functions are %.200s", Py_TYPE(trace)->tp_name);
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        functions[i] = PyTuple_GET_ITEM(trace, i);
+        if (functions[i] != Py_None && slp_tasklet_set_trace(t, i == 1, functions[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What the parts of a state are. */
+typedef struct {
+    int flags;
+    PyObject *tempval, *frames, *exception, *context, *trace, *attributes, *name;
+} tasklet_state;
+
+static int
+parse_state(PyObject *state, tasklet_state *s)
+{
+    int version;
+    if (!PyTuple_Check(state)) {
+        slp_refuse_image(WHAT, "its state is %.200s", Py_TYPE(state)->tp_name);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(state, "iiOO!OOOOO:tasklet", &version, &s->flags, &s->tempval, &PyList_Type,
+                          &s->frames, &s->exception, &s->context, &s->trace, &s->attributes, &s->name)) {
+        return -1;
+    }
+    if (version != STATE_VERSION) {
+        slp_refuse_image(WHAT, "the image has version %d of them, here it is %d", version, STATE_VERSION);
+        return -1;
+    }
+    if ((s->flags & ~STATE_FLAGS) != 0 || (s->flags & 3) == 2) {
+        slp_refuse_image(WHAT, "its flags are %d", s->flags);
+        return -1;
+    }
+    if (s->exception != Py_None && !PyExceptionInstance_Check(s->exception)) {
+        slp_refuse_image(WHAT, "it handles %.200s, which is no exception", Py_TYPE(s->exception)->tp_name);
+        return -1;
+    }
+    return 0;
+}
+
+const char slp_tasklet_setstate_doc[] =
+"__setstate__($self, state, /)\n"
+"--\n\n"
+"Fill a new tasklet with what __reduce__() has said of one.\n\n"
+"RuntimeError if it is alive; TypeError or ValueError if the state is not such as\n"
+"__reduce__() makes.";
+
+PyObject *
+slp_tasklet_setstate(PyObject *self, PyObject *state)
+{
+    PyTaskletObject *t = (PyTaskletObject *)self;
+    tasklet_state s;
+    frame_images images = {0};
+    if (check_empty(t) < 0 || parse_state(state, &s) < 0) {
+        return NULL;
+    }
+    PyObject *context = context_in(s.context);
+    PyObject *descriptions = context == NULL ? NULL : PyList_AsTuple(s.frames);
+    bool alive = descriptions != NULL && PyTuple_GET_SIZE(descriptions) > 0;
+    bool interrupted = (s.flags & STATE_INTERRUPTED) != 0;
+    if (descriptions == NULL || (alive && read_frames(descriptions, interrupted, &images) < 0)) {
+        Py_XDECREF(descriptions);
+        Py_XDECREF(context);
+        return NULL;
+    }
+    Py_DECREF(descriptions);
+    PyObject *result = NULL;
+    int blocked = t->flags.blocked;
+    int wanted = (s.flags & 3) == 3 ? -1 : s.flags & 3;
+    /* Reading may have run any code. */
+    if (check_empty(t) < 0) {
+        goto done;
+    }
+    if (blocked && (!alive || blocked != wanted)) {
+        slp_refuse_image(WHAT, "a channel has it in its queue, where it does not wait");
+        goto done;
+    }
+    if (t->frame != NULL) {
+        slp_tasklet_drop_frames(t);
+    }
+    if (alive && build(t, &images, &context) < 0) {
+        if (!blocked && t->frame != NULL) {
+            slp_tasklet_drop_frames(t);
+        }
+        goto done;
+    }
+    t->flags.atomic = (s.flags & STATE_ATOMIC) != 0;
+    t->flags.ignore_nesting = (s.flags & STATE_IGNORE_NESTING) != 0;
+    t->flags.block_trap = (s.flags & STATE_BLOCK_TRAP) != 0;
+    t->flags.pending_irq = (s.flags & STATE_PENDING_IRQ) != 0;
+    t->flags.interrupted = interrupted && alive;
+    Py_XSETREF(t->exc_state.exc_value, s.exception == Py_None ? NULL : Py_NewRef(s.exception));
+    Py_XSETREF(t->context, context);
+    context = NULL;
+    slp_settle(t);
+    slp_set_tempval(t, s.flags & STATE_SELF ? Py_NewRef(SLP_SELF) : Py_NewRef(s.tempval));
+    slp_tasklet_check(t);
+    if (trace_in(t, s.trace) < 0 || (s.attributes != Py_None && slp_attributes_in(self, s.attributes) < 0)
+        || (s.name != Py_None && Py_IS_TYPE(self, &PyTasklet_Type) && slp_tasklet_set_name(t, s.name) < 0)) {
+        goto done;
+    }
+    result = Py_NewRef(Py_None);
+
+done:
+    if (images.frames != NULL) {
+        clear_images(&images);
+    }
+    Py_XDECREF(context);
+    return result;
+}
