@@ -2,12 +2,29 @@
 #include "slp_eval.h"
 #include "slp_softcall.h"
 
+/* The Python function that type->tp_new calls, or NULL. */
+static PyFunctionObject *
+python_new(PyTypeObject *type)
+{
+    if (type->tp_new != slp_python_slots.type.tp_new) {
+        return NULL;
+    }
+    PyObject *found = _PyType_Lookup(type, &_Py_ID(__new__));
+    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+        found = slp_staticmethod_function(found);
+    }
+    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
+}
+
 PyFunctionObject *
 slp_python_init(PyTypeObject *type)
 {
     if (Py_TYPE(type)->tp_call != PyType_Type.tp_call || type == &PyType_Type || type->tp_new == NULL
         || type->tp_vectorcall != NULL || type->tp_init == PyBaseObject_Type.tp_init) {
         return NULL;
+    }
+    if (SLP_UNLIKELY(python_new(type) != NULL)) {
+        return NULL;   /* the soft class call enters both */
     }
     PyObject *init = _PyType_Lookup(type, &_Py_ID(__init__));
     return init != NULL && Py_IS_TYPE(init, &PyFunction_Type) ? (PyFunctionObject *)init : NULL;
@@ -196,20 +213,6 @@ slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObje
     frame->previous = shim;
     *top = frame;
     return SLP_ENTER;
-}
-
-/* The Python function that type->tp_new calls, or NULL. */
-static PyFunctionObject *
-python_new(PyTypeObject *type)
-{
-    if (type->tp_new != slp_python_slots.type.tp_new) {
-        return NULL;
-    }
-    PyObject *found = _PyType_Lookup(type, &_Py_ID(__new__));
-    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
-        found = slp_staticmethod_function(found);
-    }
-    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
 }
 
 /* type.__call__: the class is `self`, called as such or by super().__call__() of a metaclass. */

@@ -37,6 +37,12 @@ static ternaryfunc cached_call;
 
 #define FIELD(obj, type, name) (*(type *)((char *)(obj) + layout.name))
 
+bool
+slp_is_cached_function(PyObject *op)
+{
+    return cached_call != NULL && Py_TYPE(op)->tp_call == cached_call;
+}
+
 /* --- the stand-in --- */
 
 typedef struct {

@@ -43,8 +43,8 @@ PyObject *slp_channel_iternext(PyObject *channel);
  * when that may run arbitrary code. */
 void slp_channel_unlink(PyTaskletObject *t, PyChannelObject **channel);
 
-/* Let `t`, which is alive and in no chain, wait at the end of the queue: direction 1 to send, -1 to receive.  The
- * other members wait in the same direction. */
+/* Let `t`, which is alive and in no chain, wait at the end of the queue: direction 1 to send, -1 to receive.
+ * The other members wait in the same direction. */
 void slp_channel_restore(PyChannelObject *ch, PyTaskletObject *t, int direction);
 
 /* Assert the invariants above; empty in builds without assertions. */

@@ -46,7 +46,7 @@
 /* --- class instantiation (Python/instantiate.c) --- */
 
 /* The Python function that `type(...)` will call as __init__, if the call is type.__call__ and can
- * be continued by the init shim; else NULL (borrowed, no exception). */
+ * be continued by the init shim, and no __new__ in Python comes first; else NULL (borrowed, no exception). */
 PyFunctionObject *slp_python_init(PyTypeObject *type);
 
 /* Frames for type(*args): the init shim holding the new instance, and on top of it the frame of

@@ -13,17 +13,21 @@ extern const char slp_tasklet_setstate_doc[];
 extern const char slp_channel_reduce_doc[];
 extern const char slp_channel_setstate_doc[];
 
-/* A tasklet that a channel of an image has in its queue, before its own state is loaded: alive, but all that it
- * can do is raise RuntimeError. */
+/* A tasklet that a channel of an image has in its queue, before its own state is loaded: alive, but all that
+ * it can do is raise RuntimeError. */
 bool slp_is_placeholder(PyTaskletObject *t);
 int slp_make_placeholder(PyTaskletObject *t);
 
-/* The (type, arguments, state) of an object: of `base` itself, or of a subclass.  Steals `state`, which may be
- * NULL: then NULL. */
+/* The (type, arguments, state) of an object: of `base` itself, or of a subclass.  Steals `state`, which may
+ * be NULL: then NULL. */
 PyObject *slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state);
 
 /* The attributes that a subclass gives its instances; None for `base` itself. */
 PyObject *slp_attributes_out(PyObject *self, PyTypeObject *base);
 int slp_attributes_in(PyObject *self, PyObject *attributes);
+
+/* What pickling loses of the exceptions in the frames (Stackless/pickling/exceptions.c): a list, or None. */
+PyObject *slp_exceptions_out(PyTaskletObject *t);
+int slp_exceptions_in(PyObject *rows);
 
 #endif

@@ -52,6 +52,9 @@ slp_is_soft_function(PyObject *callable)
  * Python code is behind it. */
 bool slp_may_be_soft(PyObject *callable);
 
+/* Is it a function that functools.lru_cache() has made (Python/soft_cache.c)? */
+bool slp_is_cached_function(PyObject *op);
+
 /* Registration, at start-up; each is done once per process.  A registration that does not fit the table
  * ends the process. */
 

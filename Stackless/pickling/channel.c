@@ -1,7 +1,7 @@
 /* Channels: how one pickles, with the tasklets that wait in its queue.
  *
- * In an image: type() with the state (balance, flags, [tasklets], attributes).  Bits of the flags, from bit 0:
- * closing; preference (2 bits, signed); schedule_all.
+ * In an image: type() with the state (balance, flags, [tasklets], attributes).  Bits of the flags, from bit
+ * 0: closing; preference (2 bits, signed); schedule_all.
  */
 #include "slp_channel.h"
 #include "slp_pickle.h"
@@ -10,10 +10,9 @@
 
 #define WHAT "a channel"
 
-const char slp_channel_reduce_doc[] =
-"__reduce__($self, /)\n"
-"--\n\n"
-"How the channel pickles, with the tasklets that wait.";
+const char slp_channel_reduce_doc[] = "__reduce__($self, /)\n"
+                                      "--\n\n"
+                                      "How the channel pickles, with the tasklets that wait.";
 
 PyObject *
 slp_channel_reduce(PyObject *self, PyObject *noargs)
@@ -53,11 +52,11 @@ check_member(PyObject *member)
 }
 
 const char slp_channel_setstate_doc[] =
-"__setstate__($self, state, /)\n"
-"--\n\n"
-"Fill a channel with what __reduce__() has said of one.\n\n"
-"TypeError or ValueError if the state is not such as __reduce__() makes, or somebody\n"
-"waits at the channel.";
+    "__setstate__($self, state, /)\n"
+    "--\n\n"
+    "Fill a channel with what __reduce__() has said of one.\n\n"
+    "TypeError or ValueError if the state is not such as __reduce__() makes, or somebody\n"
+    "waits at the channel.";
 
 PyObject *
 slp_channel_setstate(PyObject *self, PyObject *state)

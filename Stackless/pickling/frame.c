@@ -79,7 +79,8 @@ static PyObject *
 trace_out(_PyInterpreterFrame *frame)
 {
     slp_thread *th = slp_thread_peek(_PyThreadState_GET());
-    if (frame->frame_obj != NULL && frame->frame_obj->f_trace != NULL && th != NULL && (th->pickle_flags & 1)) {
+    if (frame->frame_obj != NULL && frame->frame_obj->f_trace != NULL && th != NULL
+        && (th->pickle_flags & 1)) {
         return Py_NewRef(frame->frame_obj->f_trace);
     }
     Py_RETURN_NONE;
@@ -101,8 +102,8 @@ slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position po
     }
     PyObject *code = shim ? frame->f_code->co_name : (PyObject *)frame->f_code;
     PyObject *globals = shim ? Py_NewRef(Py_None) : slp_globals_out(frame->f_globals);
-    PyObject *exception = gen != NULL && gen->gi_exc_state.exc_value != NULL ? gen->gi_exc_state.exc_value
-                                                                           : Py_None;
+    PyObject *exception =
+        gen != NULL && gen->gi_exc_state.exc_value != NULL ? gen->gi_exc_state.exc_value : Py_None;
     return Py_BuildValue("ONiiNNNOON", code, globals, _PyInterpreterFrame_LASTI(frame), flags, nulls, values,
                          locals_out(frame), gen != NULL ? (PyObject *)gen : Py_None, exception,
                          trace_out(frame));
@@ -169,7 +170,8 @@ check_handler(const slp_frame_image *image, int depth)
     bool push_lasti;
     if (slp_find_handler(image->code, image->unit, &level, &handler, &push_lasti)
         && (level > depth || level + push_lasti + 1 > image->code->co_stacksize)) {
-        slp_refuse_image(WHAT, "the stack of %U does not fit its exception handler", image->code->co_qualname);
+        slp_refuse_image(WHAT, "the stack of %U does not fit its exception handler",
+                         image->code->co_qualname);
         return -1;
     }
     return 0;
@@ -204,8 +206,8 @@ check_python_frame(slp_frame_image *image, slp_position position, slp_map_cache 
         || check_handler(image, depth) < 0) {
         return -1;
     }
-    image->wait = position == SLP_BEFORE ? SLP_WAITS_NOT
-                                         : slp_stackmap_wait(map, image->unit, &image->distance);
+    image->wait =
+        position == SLP_BEFORE ? SLP_WAITS_NOT : slp_stackmap_wait(map, image->unit, &image->distance);
     return 0;
 }
 
@@ -287,10 +289,9 @@ read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, Py
     }
     int status;
     if (shim) {
-        status = slp_shim_has_rows(image->code)
-                     ? slp_shim_check_stack(image->code, image->unit, slots, count, &image->wait,
-                                            &image->distance)
-                     : check_python_frame(image, position, maps, slots);
+        status = slp_shim_has_rows(image->code) ? slp_shim_check_stack(image->code, image->unit, slots, count,
+                                                                       &image->wait, &image->distance)
+                                                : check_python_frame(image, position, maps, slots);
         if (status == 0 && (globals != Py_None || image->gen != NULL)) {
             slp_refuse_image(WHAT, "shim %R has globals or a generator", code);
             status = -1;
@@ -329,7 +330,8 @@ slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps
     image->trace = trace == Py_None ? NULL : Py_NewRef(trace);
     if (generator != Py_None) {
         if (!slp_is_frameless_generator(generator)) {
-            slp_refuse_image(WHAT, "%.200s is no generator that lacks its frame", Py_TYPE(generator)->tp_name);
+            slp_refuse_image(WHAT, "%.200s is no generator that lacks its frame",
+                             Py_TYPE(generator)->tp_name);
             goto failed;
         }
         image->gen = (PyGenObject *)Py_NewRef(generator);

@@ -115,16 +115,16 @@ slp_reduce_function(PyObject *module, PyObject *op)
         return Py_NewRef(f->func_qualname);
     }
     PyObject *globals = slp_globals_out(f->func_globals);
-    PyObject *annotations = PyFunction_GetAnnotations(op);   /* as a dict */
+    PyObject *annotations = PyFunction_GetAnnotations(op); /* as a dict */
     if (annotations == NULL && PyErr_Occurred()) {
         Py_DECREF(globals);
         return NULL;
     }
-    PyObject *result = Py_BuildValue(
-        "O()(ONOOOOOOOOO)", &slp_stand_in_function, f->func_code, globals, f->func_name, f->func_qualname,
-        none_for_null(f->func_defaults), none_for_null(f->func_kwdefaults), none_for_null(f->func_closure),
-        none_for_null(f->func_doc), none_for_null(f->func_dict), none_for_null(annotations),
-        none_for_null(f->func_module));
+    PyObject *result =
+        Py_BuildValue("O()(ONOOOOOOOOO)", &slp_stand_in_function, f->func_code, globals, f->func_name,
+                      f->func_qualname, none_for_null(f->func_defaults), none_for_null(f->func_kwdefaults),
+                      none_for_null(f->func_closure), none_for_null(f->func_doc), none_for_null(f->func_dict),
+                      none_for_null(annotations), none_for_null(f->func_module));
     return result;
 }
 

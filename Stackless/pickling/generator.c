@@ -20,7 +20,7 @@
 #include "slp_frame.h"
 #include "slp_shims.h"
 
-#define WHAT "a generator"
+#define WHAT          "a generator"
 
 /* Bits of the state. */
 #define HOOKS_INITED  1
@@ -90,7 +90,7 @@ static PyObject *
 origin_out(PyGenObject *gen, int *bits)
 {
     if (PyGen_CheckExact(gen)) {
-        Py_RETURN_NONE;   /* the field is not initialised */
+        Py_RETURN_NONE; /* the field is not initialised */
     }
     PyObject *value = gen->gi_origin_or_finalizer;
     if (PyCoro_CheckExact(gen)) {
@@ -122,11 +122,13 @@ slp_reduce_generator(PyObject *module, PyObject *op)
     int state = gen->gi_frame_state;
     PyObject *description;
     if (state == FRAME_EXECUTING && frame->f_code != guard && (frame->stacktop < 0 || runs_here(frame))) {
-        return PyErr_Format(PyExc_RuntimeError, "cannot pickle %.200s %R, which is running: only another tasklet "
+        return PyErr_Format(PyExc_RuntimeError,
+                            "cannot pickle %.200s %R, which is running: only another tasklet "
                             "can pickle it, while this one is suspended without C frames",
                             Py_TYPE(op)->tp_name, gen->gi_qualname);
     }
-    if (state >= FRAME_COMPLETED || (state == FRAME_EXECUTING && (frame->previous != NULL || frame->f_code == guard))) {
+    if (state >= FRAME_COMPLETED
+        || (state == FRAME_EXECUTING && (frame->previous != NULL || frame->f_code == guard))) {
         description = Py_NewRef(Py_None);
     }
     else {

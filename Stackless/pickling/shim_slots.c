@@ -7,6 +7,7 @@
  *   N  NULL                       d  a dict          j  the distance of a jump (checked with the frame below)
  *   n  any object, or NULL        s  a str           g  a generator or coroutine
  *   y  a class                    c  a context, or None
+ *   D  a dict, or NULL            L  a function of functools.lru_cache()
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
  */
@@ -16,10 +17,11 @@
 
 #include "slp_opcodes.h"
 #include "slp_soft.h"
+#include "slp_softcall.h"
 
 typedef struct {
     const char *shim;
-    const char *units;             /* where it may stand: code units, -1 as ~ and others as chars from '0' on */
+    const char *units; /* where it may stand: code units, -1 as ~ and others as chars from '0' on */
     const char *slots;
     slp_wait_kind wait;
     int limit;
@@ -28,8 +30,8 @@ typedef struct {
 /* The code unit that a character of `units` stands for. */
 #define UNIT(c) ((c) == '~' ? -1 : (c) - '0')
 
-#define VALUE SLP_WAITS_VALUE
-#define ITEM  SLP_WAITS_ITEM
+#define VALUE   SLP_WAITS_VALUE
+#define ITEM    SLP_WAITS_ITEM
 
 static const stack_row rows[] = {
     {"<tasklet>", "0", "Not", VALUE, 0},
@@ -56,6 +58,7 @@ static const stack_row rows[] = {
     {"<throw>", "1", "", VALUE, 0},
     {"<Context.run>", "1", "c", VALUE, 0},
     {"<context_run>", "0", "c", VALUE, 0},
+    {"<lru_cache>", "~", "LtD", VALUE, 0},
     {"<send_sequence>", "1", "Ioo", ITEM, 0},
     {"<send_sequence>", "9", "Ioo", VALUE, 0},
 };
@@ -75,7 +78,7 @@ static bool
 fits(char letter, PyObject *value, int limit)
 {
     if (value == NULL) {
-        return letter == 'N' || letter == 'n';
+        return letter == 'N' || letter == 'n' || letter == 'D';
     }
     switch (letter) {
     case 'o':
@@ -84,7 +87,10 @@ fits(char letter, PyObject *value, int limit)
     case 't':
         return PyTuple_CheckExact(value);
     case 'd':
+    case 'D':
         return PyDict_CheckExact(value);
+    case 'L':
+        return slp_is_cached_function(value);
     case 's':
         return PyUnicode_CheckExact(value);
     case 'y':
@@ -120,7 +126,8 @@ static int
 check_result_shim(int unit, PyObject *const *values, Py_ssize_t count)
 {
     int next = unit + 1;
-    return next >= 0 && next % 2 == 0 && next < 2 * SLP_RESULTS && (count == 0 || (count == 1 && values[0] != NULL));
+    return next >= 0 && next % 2 == 0 && next < 2 * SLP_RESULTS
+           && (count == 0 || (count == 1 && values[0] != NULL));
 }
 
 bool
@@ -182,8 +189,8 @@ slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_s
 slp_wait_kind
 slp_shim_gives(PyCodeObject *shim)
 {
-    return shim == slp_shim_nothing ? SLP_WAITS_NOTHING
-           : shim == slp_shim_jump  ? SLP_WAITS_TRUTH
+    return shim == slp_shim_nothing                                  ? SLP_WAITS_NOTHING
+           : shim == slp_shim_jump                                   ? SLP_WAITS_TRUTH
            : _PyUnicode_EqualToASCIIString(shim->co_name, "<throw>") ? SLP_WAITS_ITEM
-                                                                      : SLP_WAITS_VALUE;
+                                                                     : SLP_WAITS_VALUE;
 }

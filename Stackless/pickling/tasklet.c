@@ -11,6 +11,7 @@
  *   6  trace functions  (trace, profile) with the pickle flag for it, else None
  *   7  attributes       what object.__getstate__() says, for subclasses; else None
  *   8  name             or None
+ *   9  exceptions       what pickling loses of those in the frames (exceptions.c)
  *
  * A tasklet is always loaded as a paused one, or one that is not alive; the channel that it was blocked on
  * puts it into its queue.  If the channel comes first, it makes the tasklet a placeholder, which has a base
@@ -25,9 +26,9 @@
 
 #include "internal/pycore_context.h"
 
-#define WHAT "a tasklet"
+#define WHAT                 "a tasklet"
 
-#define STATE_VERSION 1
+#define STATE_VERSION        1
 
 #define STATE_ATOMIC         (1 << 2)
 #define STATE_IGNORE_NESTING (1 << 3)
@@ -35,8 +36,8 @@
 #define STATE_PENDING_IRQ    (1 << 7)
 #define STATE_INTERRUPTED    (1 << 8)
 #define STATE_SELF           (1 << 9)
-#define STATE_FLAGS                                                                                \
-    (3 | STATE_ATOMIC | STATE_IGNORE_NESTING | STATE_BLOCK_TRAP | STATE_PENDING_IRQ | STATE_INTERRUPTED \
+#define STATE_FLAGS                                                                                          \
+    (3 | STATE_ATOMIC | STATE_IGNORE_NESTING | STATE_BLOCK_TRAP | STATE_PENDING_IRQ | STATE_INTERRUPTED      \
      | STATE_SELF)
 
 /* The pickle flags that are looked at here. */
@@ -52,7 +53,8 @@ refuse(PyTaskletObject *t, const char *why, PyObject *detail)
     PyObject *pickle = PyImport_ImportModule("_pickle");
     PyObject *error = pickle == NULL ? NULL : PyObject_GetAttrString(pickle, "PicklingError");
     if (error != NULL) {
-        PyErr_Format(error, detail != NULL ? "cannot pickle %R: %s %S" : "cannot pickle %R: %s", t, why, detail);
+        PyErr_Format(error, detail != NULL ? "cannot pickle %R: %s %S" : "cannot pickle %R: %s", t, why,
+                     detail);
     }
     Py_XDECREF(error);
     Py_XDECREF(pickle);
@@ -69,13 +71,15 @@ check_picklable(PyTaskletObject *t)
         return -1;
     }
     if (t->flags.is_main) {
-        refuse(t, "it is a main tasklet, which has the C stack of its thread; only others can be pickled", NULL);
+        refuse(t, "it is a main tasklet, which has the C stack of its thread; only others can be pickled",
+               NULL);
         return -1;
     }
     if (t->flags.pinned) {
         PyObject *by = slp_pinned_by(t);
         if (by != NULL) {
-            refuse(t, "it waits inside a call from C code, which keeps it on a C stack; let it wait outside of",
+            refuse(t,
+                   "it waits inside a call from C code, which keeps it on a C stack; let it wait outside of",
                    by);
             Py_DECREF(by);
         }
@@ -203,11 +207,11 @@ slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state)
 }
 
 const char slp_tasklet_reduce_doc[] =
-"__reduce__($self, /)\n"
-"--\n\n"
-"How the tasklet pickles.\n\n"
-"RuntimeError for the current tasklet; PicklingError for one that is inside a call\n"
-"from C code.";
+    "__reduce__($self, /)\n"
+    "--\n\n"
+    "How the tasklet pickles.\n\n"
+    "RuntimeError for the current tasklet; PicklingError for one that is inside a call\n"
+    "from C code.";
 
 PyObject *
 slp_tasklet_reduce(PyObject *self, PyObject *noargs)
@@ -237,10 +241,9 @@ slp_tasklet_reduce(PyObject *self, PyObject *noargs)
         Py_INCREF(trace);
     }
     PyObject *name = Py_IS_TYPE(self, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None);
-    PyObject *state = Py_BuildValue("iiONONNNN", STATE_VERSION, flags_out(t),
-                                    t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
-                                    exception != NULL ? exception : Py_None, context, trace, attributes,
-                                    name);
+    PyObject *state = Py_BuildValue(
+        "iiONONNNNN", STATE_VERSION, flags_out(t), t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
+        exception != NULL ? exception : Py_None, context, trace, attributes, name, slp_exceptions_out(t));
     return slp_reduce_with_state(self, &PyTasklet_Type, state);
 }
 
@@ -260,7 +263,8 @@ bool
 slp_is_placeholder(PyTaskletObject *t)
 {
     _PyInterpreterFrame *frame = t->frame;
-    if (frame == NULL || frame->previous != NULL || frame->f_code != slp_shim_tasklet || frame->stacktop < 2) {
+    if (frame == NULL || frame->previous != NULL || frame->f_code != slp_shim_tasklet
+        || frame->stacktop < 2) {
         return false;
     }
     PyObject *callable = frame->localsplus[1];
@@ -284,8 +288,8 @@ typedef struct {
     Py_ssize_t count;
 } frame_images;
 
-/* A generator that one of the frames is to belong to is marked by a frame that is linked to itself, so that no
- * other frame gets it. */
+/* A generator that one of the frames is to belong to is marked by a frame that is linked to itself, so that
+ * no other frame gets it. */
 static bool
 is_marked(PyGenObject *gen)
 {
@@ -437,8 +441,8 @@ context_in(PyObject *item)
     return Py_NewRef(PyTuple_GET_ITEM(item, 0));
 }
 
-/* Enter the contexts that the tasklet has entered by Context.run(), from the outermost on; *context becomes the
- * innermost one.  -1 with an exception. */
+/* Enter the contexts that the tasklet has entered by Context.run(), from the outermost on; *context becomes
+ * the innermost one.  -1 with an exception. */
 static int
 enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject **context)
 {
@@ -558,7 +562,7 @@ trace_in(PyTaskletObject *t, PyObject *trace)
 /* What the parts of a state are. */
 typedef struct {
     int flags;
-    PyObject *tempval, *frames, *exception, *context, *trace, *attributes, *name;
+    PyObject *tempval, *frames, *exception, *context, *trace, *attributes, *name, *exceptions;
 } tasklet_state;
 
 static int
@@ -569,8 +573,9 @@ parse_state(PyObject *state, tasklet_state *s)
         slp_refuse_image(WHAT, "its state is %.200s", Py_TYPE(state)->tp_name);
         return -1;
     }
-    if (!PyArg_ParseTuple(state, "iiOO!OOOOO:tasklet", &version, &s->flags, &s->tempval, &PyList_Type,
-                          &s->frames, &s->exception, &s->context, &s->trace, &s->attributes, &s->name)) {
+    if (!PyArg_ParseTuple(state, "iiOO!OOOOOO:tasklet", &version, &s->flags, &s->tempval, &PyList_Type,
+                          &s->frames, &s->exception, &s->context, &s->trace, &s->attributes, &s->name,
+                          &s->exceptions)) {
         return -1;
     }
     if (version != STATE_VERSION) {
@@ -589,11 +594,11 @@ parse_state(PyObject *state, tasklet_state *s)
 }
 
 const char slp_tasklet_setstate_doc[] =
-"__setstate__($self, state, /)\n"
-"--\n\n"
-"Fill a new tasklet with what __reduce__() has said of one.\n\n"
-"RuntimeError if it is alive; TypeError or ValueError if the state is not such as\n"
-"__reduce__() makes.";
+    "__setstate__($self, state, /)\n"
+    "--\n\n"
+    "Fill a new tasklet with what __reduce__() has said of one.\n\n"
+    "RuntimeError if it is alive; TypeError or ValueError if the state is not such as\n"
+    "__reduce__() makes.";
 
 PyObject *
 slp_tasklet_setstate(PyObject *self, PyObject *state)
@@ -645,7 +650,8 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     slp_settle(t);
     slp_set_tempval(t, s.flags & STATE_SELF ? Py_NewRef(SLP_SELF) : Py_NewRef(s.tempval));
     slp_tasklet_check(t);
-    if (trace_in(t, s.trace) < 0 || (s.attributes != Py_None && slp_attributes_in(self, s.attributes) < 0)
+    if (slp_exceptions_in(s.exceptions) < 0 || trace_in(t, s.trace) < 0
+        || (s.attributes != Py_None && slp_attributes_in(self, s.attributes) < 0)
         || (s.name != Py_None && Py_IS_TYPE(self, &PyTasklet_Type) && slp_tasklet_set_name(t, s.name) < 0)) {
         goto done;
     }

@@ -1,0 +1,556 @@
+"""Tasklets and channels pickle: suspended in any construct, they go on after loading."""
+
+import contextlib
+import functools
+import pickle
+import unittest
+
+import stackless
+from stackless import channel, schedule_remove, tasklet
+from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
+
+PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
+
+
+def wait(value=None):
+    """Leave the run queue; the value when somebody runs the tasklet again."""
+    return schedule_remove(value)
+
+
+class Waiting:
+    """Every special method waits in the middle."""
+
+    def __init__(self, value=1):
+        self.value = wait(value)
+
+    def __repr__(self):
+        return wait(f"Waiting({self.value})")
+
+    def __enter__(self):
+        return wait(self)
+
+    def __exit__(self, *exc):
+        wait()
+        return exc[0] is KeyError
+
+    def __add__(self, other):
+        return wait(NotImplemented)
+
+    def __eq__(self, other):
+        return wait(self.value == other)
+
+    def __bool__(self):
+        return wait(bool(self.value))
+
+    def __call__(self, *args, **kwargs):
+        return wait((args, kwargs))
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return wait(name)
+
+    def __getitem__(self, key):
+        return wait(key * 2)
+
+    def __setitem__(self, key, value):
+        wait()
+        self.value = key, value
+
+    def __len__(self):
+        return wait(3)
+
+    def __contains__(self, item):
+        return wait(item == 5)
+
+    def __hash__(self):
+        return wait(7)
+
+    def __format__(self, spec):
+        return wait("formatted" + spec)
+
+    def __iter__(self):
+        wait()
+        return Iterator()
+
+    @property
+    def property(self):
+        return wait("property")
+
+    @property.setter
+    def property(self, value):
+        wait()
+        self.value = value
+
+
+class Right:
+    def __radd__(self, other):
+        return wait("radd")
+
+
+class Iterator:
+    def __init__(self):
+        self.left = 3
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        wait()
+        if self.left == 0:
+            raise StopIteration
+        self.left -= 1
+        return self.left
+
+
+class New:
+    def __new__(cls, *args):
+        wait()
+        return super().__new__(cls)
+
+    def __init__(self, *args):
+        self.args = wait(args)
+
+
+class Base:
+    def f(self, n):
+        return wait(n)
+
+
+class Derived(Base):
+    def f(self, n):
+        return super().f(n) + wait(1)
+
+
+class Awaitable:
+    def __await__(self):
+        wait()
+        yield "awaited"
+        return "result"
+
+
+class AsyncContext:
+    async def __aenter__(self):
+        return wait("entered")
+
+    async def __aexit__(self, *exc):
+        wait()
+
+
+class AsyncIterator:
+    def __init__(self):
+        self.left = 2
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        wait()
+        if self.left == 0:
+            raise StopAsyncIteration
+        self.left -= 1
+        return self.left
+
+
+def generate(n):
+    try:
+        for i in range(n):
+            got = yield wait(i)
+            if got:
+                yield got
+    finally:
+        wait()
+
+
+@contextlib.contextmanager
+def managed():
+    wait()
+    try:
+        yield wait("managed")
+    finally:
+        wait()
+
+
+@functools.lru_cache
+def cached(x):
+    return wait(x + 1)
+
+
+def decorated(f):
+    @functools.wraps(f)
+    def wrapper(*args, **kwargs):
+        return f(*args, **kwargs)
+    return wrapper
+
+
+@decorated
+def wrapped(a, *, b):
+    return wait((a, b))
+
+
+def drive(coroutine):
+    """Run a coroutine to its end; what it awaits and its result."""
+    values = []
+    try:
+        while True:
+            values.append(coroutine.send(None))
+    except StopIteration as stop:
+        return values, stop.value
+
+
+#: Each function waits a number of times, and returns something that can be compared.
+PROGRAMS = []
+
+
+def program(function):
+    PROGRAMS.append(function)
+    return function
+
+
+@program
+def plain_call():
+    def inner(a, *args, b=2, **kwargs):
+        return wait((a, args, b, kwargs))
+    return inner(1), inner(1, 2, 3, b=4, c=5), (lambda x: wait(x))(6)
+
+
+@program
+def closure():
+    n = 0
+
+    def step():
+        nonlocal n
+        n += wait(2)
+        return n
+    return [step(), step(), n]
+
+
+@program
+def argument_unpacking():
+    return wrapped(1, b=2), wrapped(*[wait(1)], **{"b": wait(2)})
+
+
+@program
+def for_loop():
+    out = []
+    for i in range(3):
+        out.append(wait(i))
+    for c in "ab":
+        out.append(wait(c))
+    for k, v in {"x": 1, "y": 2}.items():
+        out.append((wait(k), v))
+    return out
+
+
+@program
+def while_loop_and_try():
+    n = 0
+    while True:
+        try:
+            n += wait(1)
+            if n > 3:
+                break
+            if n == 2:
+                raise KeyError(n)
+        except KeyError as e:
+            n += wait(1)
+            assert e.args == (2,)
+        else:
+            wait()
+        finally:
+            wait()
+    return n
+
+
+@program
+def nested_exceptions():
+    import sys
+    try:
+        raise ValueError(1)
+    except ValueError as first:
+        wait()
+        assert sys.exc_info()[1] is first
+        try:
+            raise KeyError(2)
+        except KeyError as second:
+            wait()
+            assert second.__context__ is first
+            assert sys.exc_info()[1] is second
+        assert sys.exc_info()[1] is first
+        wait()
+        try:
+            raise
+        except ValueError as again:
+            return again is first, sys.exc_info()[1] is first
+
+
+@program
+def exception_group():
+    out = []
+    try:
+        raise ExceptionGroup("g", [ValueError(1), KeyError(2)])
+    except* ValueError as e:
+        out.append(wait(repr(e)))
+    except* KeyError as e:
+        out.append(wait(repr(e)))
+    return out
+
+
+@program
+def with_statement():
+    with Waiting(3) as w, contextlib.suppress(ZeroDivisionError):
+        wait()
+        assert w.value == 3
+        raise KeyError
+    with managed() as m:
+        wait()
+    return m
+
+
+@program
+def comprehension():
+    return ([wait(i) for i in range(3)], {wait(i) for i in range(2)}, {i: wait(i) for i in "ab"},
+            [wait(x) + y for x in (1, 2) for y in (3, 4)])
+
+
+@program
+def generator_in_for():
+    return [x for x in generate(3)]
+
+
+@program
+def generator_expression():
+    out = []
+    for x in (wait(i) + 1 for i in range(3)):
+        out.append(x)
+    return out
+
+
+@program
+def generator_methods():
+    g = generate(5)
+    out = [next(g), next(g, None), g.send("sent"), g.send(None)]
+    try:
+        g.throw(KeyError("thrown"))
+    except KeyError as e:
+        out.append(e.args)
+    out.append(next(g, "default"))
+    h = generate(2)
+    out.append(next(h))
+    h.close()
+    return out
+
+
+@program
+def yield_from():
+    def middle():
+        result = yield from inner()
+        yield wait(result)
+        return "middle"
+
+    def inner():
+        got = yield from [1, 2]
+        assert got is None
+        try:
+            yield wait("inner")
+        except KeyError:
+            yield wait("caught")
+        return "done"
+
+    out = []
+    g = middle()
+    for x in g:
+        out.append(x)
+        if x == "inner":
+            out.append(g.throw(KeyError))
+    return out
+
+
+@program
+def close_while_delegating():
+    def inner():
+        try:
+            yield 1
+        finally:
+            wait()
+
+    def outer():
+        try:
+            yield from inner()
+        finally:
+            wait()
+
+    g = outer()
+    next(g)
+    g.close()
+    return next(g, "ended")
+
+
+@program
+def coroutines():
+    async def inner(x):
+        return wait(x), await Awaitable()
+
+    async def outer():
+        out = [await inner(1)]
+        async with AsyncContext() as entered:
+            out.append(wait(entered))
+        async for x in AsyncIterator():
+            out.append(wait(x))
+        out.append([x async for x in AsyncIterator()])
+        return out
+
+    return drive(outer())
+
+
+@program
+def instantiation():
+    return Waiting(5).value, New(1, 2).args
+
+
+@program
+def operators():
+    x = Waiting(1)
+    return (x + Right(), x == 1, x != 1, not x, 5 in x, 4 in x, x[3], len(x), hash(x), bool(x), x and 2, x or 2,
+            1 if x else 0, f"{x:spec}", f"{x!r}", repr(x), str(x))
+
+
+@program
+def truth_jumps():
+    x, y = Waiting(1), Waiting(0)
+    out = []
+    n = 0
+    while x:
+        n += 1
+        if y:
+            out.append("never")
+        elif not y:
+            out.append(n)
+        if n == 3:
+            x = y
+    return out, [i for i in (1, 2) if Waiting(i - 1)], x and 1, (y or x) is x
+
+
+@program
+def attributes():
+    x = Waiting(1)
+    x.property = 5
+    value = x.value
+    x[1] = 2
+    return x.property, value, x.value, x.missing, getattr(x, "other"), getattr(x, "another", None), hasattr(x, "y")
+
+
+@program
+def calls():
+    x = Waiting(1)
+    return x(1, a=2), functools.partial(wrapped, 1)(b=2), cached(1), cached(1), x.__call__(3)
+
+
+@program
+def python_iterator():
+    return [i for i in Waiting()], next(Iterator()), next(Iterator(), 0)
+
+
+@program
+def bound_method_of_super():
+    return Derived().f(1)
+
+
+@program
+def match_statement():
+    out = []
+    for subject in [1, {"a": 2}, [3, 4], "x"]:
+        match subject:
+            case int(n) if wait(n):
+                out.append(n)
+            case {"a": a}:
+                out.append(wait(a))
+            case [first, *rest] if Waiting(first):
+                out.append(wait(rest))
+            case _:
+                out.append(wait(subject))
+    return out
+
+
+@program
+def many_values_on_the_stack():
+    return [1, wait(2), (3, wait(4), {5: wait(6)}), wait(7) + wait(8) * wait(9)]
+
+
+@program
+def keyword_arguments_pending():
+    def f(*args, **kwargs):
+        return args, kwargs
+    return f(1, wait(2), a=wait(3), b=f(x=wait(4))), print(end=wait(""))
+
+
+@program
+def assertion_and_delete():
+    x = [1, 2, 3]
+    del x[wait(1)]
+    a, *b, c = [wait(1), 2, 3, 4]
+    assert wait(True), wait("not reached")
+    global module_variable
+    module_variable = wait(5)
+    return x, a, b, c, module_variable
+
+
+def run_plain(function):
+    """The result of the program, and how often it waits."""
+    result = []
+    t = tasklet(lambda: result.append(function()))()
+    waits = 0
+    t.run()
+    while t.alive:
+        waits += 1
+        t.run()
+    return result[0], waits
+
+
+@needs_soft_switches
+class TestConstructs(LeavesNoTasklets, unittest.TestCase):
+    """Each program is moved at each place where it waits."""
+
+    def check(self, function, each_step, protocol, dumps=pickle.dumps):
+        cached.cache_clear()
+        expected, waits = run_plain(function)
+        self.assertGreater(waits, 0)
+        for at in [None] if each_step else range(waits):
+            cached.cache_clear()
+            results = channel()
+            results.preference = 1
+            t = tasklet(deliver)(function, results)
+            t.run()
+            step = 0
+            while t.alive and not t.blocked:
+                self.assertFalse(t.scheduled)
+                if at is None or at == step:
+                    results, t = pickle.loads(dumps((results, t), protocol))
+                step += 1
+                t.run()
+            self.assertEqual(results.receive(), expected)
+            stackless.run()
+
+    def test_move_once_at_every_wait(self):
+        for function in PROGRAMS:
+            with self.subTest(function.__name__):
+                self.check(function, False, pickle.HIGHEST_PROTOCOL)
+
+    def test_move_at_every_wait(self):
+        for protocol in PROTOCOLS:
+            for function in PROGRAMS:
+                with self.subTest(function.__name__, protocol=protocol):
+                    self.check(function, True, protocol)
+
+    def test_python_pickler(self):
+        for function in PROGRAMS:
+            with self.subTest(function.__name__):
+                self.check(function, True, 4, pickle._dumps)
+
+
+def deliver(function, results):
+    results.send(function())
+
+
+if __name__ == "__main__":
+    unittest.main()
