@@ -40,6 +40,9 @@ slp_is_cell(PyObject *op)
     return Py_IS_TYPE(op, &PyCell_Type) || Py_IS_TYPE(op, &slp_stand_in_cell);
 }
 
+/* Give a function the (closure or None, name, qualified name) of an image; -1 with an exception. */
+int slp_function_set_start(PyFunctionObject *function, PyObject *start);
+
 /* A number that depends on all that makes a code object do what it does, the same in every process. */
 int slp_code_hash(PyCodeObject *code, uint64_t *hash);
 

@@ -12,6 +12,7 @@
  *   generator   whose frame it is, where that runs in a tasklet; None
  *   exception   what the generator handles, or None
  *   f_trace     or None
+ *   start       (closure or None, name, qualified name) of the function, where it has not begun; else None
  *
  * Reading a description checks all of it, against the stack map of the code (slp_stackmap.h) or the
  * signature of the shim (Stackless/pickling/shim_slots.c), before a frame is built of it.
@@ -34,6 +35,7 @@ typedef struct {
     PyGenObject *gen;              /* or NULL */
     PyObject *exception;           /* or NULL */
     PyObject *trace;               /* or NULL */
+    PyObject *start;               /* or NULL */
     int unit;
     int flags;
     slp_wait_kind wait;            /* for what it waits, at a position SLP_WAITING */

@@ -86,6 +86,26 @@ trace_out(_PyInterpreterFrame *frame)
     Py_RETURN_NONE;
 }
 
+/* A frame that has not begun takes its cells from its function, and gives the name to a generator. */
+static PyObject *
+start_out(_PyInterpreterFrame *frame)
+{
+    if (frame->prev_instr >= _PyCode_CODE(frame->f_code) || frame->f_func == NULL) {
+        Py_RETURN_NONE;
+    }
+    PyFunctionObject *func = frame->f_func;
+    return Py_BuildValue("OOO", func->func_closure != NULL ? func->func_closure : Py_None, func->func_name,
+                         func->func_qualname);
+}
+
+/* Does the instruction at which the frame stands wait for an item, so that its jump stands on the stack? */
+static bool
+holds_distance(int opcode)
+{
+    return opcode == FOR_ITER || opcode == SEND || opcode == SLP_STEP || opcode == SLP_CLOSE
+           || opcode == SLP_CLOSE_FAILED || opcode == SLP_THROW;
+}
+
 PyObject *
 slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position position)
 {
@@ -93,8 +113,8 @@ slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position po
     int flags = 0;
     PyObject *values, *nulls;
     assert(frame->stacktop >= 0);
-    if (!shim && position == SLP_WAITING && _Py_OPCODE(*frame->prev_instr) == SEND
-        && (*(intptr_t *)(frame->localsplus + frame->stacktop) & SLP_WAITS_FOR_THROW)) {
+    if (position == SLP_WAITING && holds_distance(_Py_OPCODE(*frame->prev_instr))
+        && slp_frame_waits_for_throw(frame)) {
         flags |= SLP_FRAME_THROW;
     }
     if (slots_out(frame, &values, &nulls) < 0) {
@@ -104,9 +124,9 @@ slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position po
     PyObject *globals = shim ? Py_NewRef(Py_None) : slp_globals_out(frame->f_globals);
     PyObject *exception =
         gen != NULL && gen->gi_exc_state.exc_value != NULL ? gen->gi_exc_state.exc_value : Py_None;
-    return Py_BuildValue("ONiiNNNOON", code, globals, _PyInterpreterFrame_LASTI(frame), flags, nulls, values,
+    return Py_BuildValue("ONiiNNNOONN", code, globals, _PyInterpreterFrame_LASTI(frame), flags, nulls, values,
                          locals_out(frame), gen != NULL ? (PyObject *)gen : Py_None, exception,
-                         trace_out(frame));
+                         trace_out(frame), start_out(frame));
 }
 
 /* --- reading --- */
@@ -160,6 +180,7 @@ slp_frame_image_clear(slp_frame_image *image)
     Py_CLEAR(image->gen);
     Py_CLEAR(image->exception);
     Py_CLEAR(image->trace);
+    Py_CLEAR(image->start);
 }
 
 /* An exception leaves no frame with less on its stack than the handler counts on, nor with more than fits. */
@@ -186,8 +207,13 @@ check_python_frame(slp_frame_image *image, slp_position position, slp_map_cache 
     if (map == NULL) {
         return -1;
     }
-    const slp_slot *kinds;
-    int depth = slp_stackmap_stack(map, image->unit, position, &kinds);
+    const slp_slot *kinds = NULL;
+    bool begins = image->start != NULL;
+    if (begins != (image->unit == -1 && position == SLP_BEFORE)) {
+        slp_refuse_image(WHAT, "%U has not begun, or has", code->co_qualname);
+        return -1;
+    }
+    int depth = begins ? 0 : slp_stackmap_stack(map, image->unit, position, &kinds);
     if (depth < 0) {
         return -1;
     }
@@ -203,7 +229,7 @@ check_python_frame(slp_frame_image *image, slp_position position, slp_map_cache 
         }
     }
     if (slp_stackmap_check_locals(map, image->unit, position, slots, code->co_nlocalsplus) < 0
-        || check_handler(image, depth) < 0) {
+        || (!begins && check_handler(image, depth) < 0)) {
         return -1;
     }
     image->wait =
@@ -222,6 +248,9 @@ read_namespaces(slp_frame_image *image, PyObject *globals_ref, PyObject *locals)
     image->func = (PyFunctionObject *)PyFunction_New((PyObject *)image->code, globals);
     Py_DECREF(globals);
     if (image->func == NULL) {
+        return -1;
+    }
+    if (image->start != NULL && slp_function_set_start(image->func, image->start) < 0) {
         return -1;
     }
     bool optimized = (image->code->co_flags & CO_OPTIMIZED) != 0;
@@ -311,14 +340,14 @@ read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, Py
 int
 slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image)
 {
-    PyObject *code, *globals, *nulls, *values, *locals, *generator, *exception, *trace;
+    PyObject *code, *globals, *nulls, *values, *locals, *generator, *exception, *trace, *start;
     *image = (slp_frame_image){0};
     if (!PyTuple_CheckExact(description)) {
         slp_refuse_image(WHAT, "it is described by %.200s", Py_TYPE(description)->tp_name);
         return -1;
     }
-    if (!PyArg_ParseTuple(description, "OOiiOO!OOOO:frame", &code, &globals, &image->unit, &image->flags,
-                          &nulls, &PyTuple_Type, &values, &locals, &generator, &exception, &trace)) {
+    if (!PyArg_ParseTuple(description, "OOiiOO!OOOOO:frame", &code, &globals, &image->unit, &image->flags,
+                          &nulls, &PyTuple_Type, &values, &locals, &generator, &exception, &trace, &start)) {
         return -1;
     }
     if (nulls != Py_None && !PyBytes_CheckExact(nulls)) {
@@ -328,6 +357,7 @@ slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps
     image->values = Py_NewRef(values);
     image->nulls = nulls == Py_None ? NULL : Py_NewRef(nulls);
     image->trace = trace == Py_None ? NULL : Py_NewRef(trace);
+    image->start = start == Py_None ? NULL : Py_NewRef(start);
     if (generator != Py_None) {
         if (!slp_is_frameless_generator(generator)) {
             slp_refuse_image(WHAT, "%.200s is no generator that lacks its frame",

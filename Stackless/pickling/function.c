@@ -185,6 +185,28 @@ set_optional(PyObject **slot, PyObject *value)
     Py_XSETREF(*slot, new_value);
 }
 
+int
+slp_function_set_start(PyFunctionObject *function, PyObject *start)
+{
+    PyObject *closure, *name, *qualname;
+    if (!PyTuple_CheckExact(start)) {
+        slp_refuse_image("a function", "its closure and names are %.200s", Py_TYPE(start)->tp_name);
+        return -1;
+    }
+    if (!PyArg_ParseTuple(start, "OUU:function", &closure, &name, &qualname)) {
+        return -1;
+    }
+    if (!is_optional(closure, &PyTuple_Type)
+        || !is_closure_of(closure, (PyCodeObject *)function->func_code)) {
+        slp_refuse_image("a function", "the closure of %U does not fit its code", qualname);
+        return -1;
+    }
+    set_optional(&function->func_closure, closure);
+    Py_SETREF(function->func_name, Py_NewRef(name));
+    Py_SETREF(function->func_qualname, Py_NewRef(qualname));
+    return 0;
+}
+
 static PyObject *
 function_setstate(PyObject *self, PyObject *state)
 {

@@ -44,7 +44,8 @@ frame_of(PyGenObject *gen)
 bool
 slp_is_generator_shell(PyObject *op)
 {
-    return Py_IS_TYPE(op, &stand_in_generator) || Py_IS_TYPE(op, &stand_in_coroutine);
+    return Py_IS_TYPE(op, &stand_in_generator) || Py_IS_TYPE(op, &stand_in_coroutine)
+           || Py_IS_TYPE(op, &stand_in_async_generator);
 }
 
 /* A generator, or a shell of one, of any kind. */
@@ -52,7 +53,7 @@ static bool
 is_any_generator(PyObject *op)
 {
     return PyGen_CheckExact(op) || PyCoro_CheckExact(op) || PyAsyncGen_CheckExact(op)
-           || slp_is_generator_shell(op) || Py_IS_TYPE(op, &stand_in_async_generator);
+           || slp_is_generator_shell(op);
 }
 
 bool

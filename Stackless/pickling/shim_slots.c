@@ -7,6 +7,7 @@
  *   N  NULL                       d  a dict          j  the distance of a jump (checked with the frame below)
  *   n  any object, or NULL        s  a str           g  a generator or coroutine
  *   y  a class                    c  a context, or None
+ *   T  a tuple that throw() takes a  what asend() and athrow() return
  *   D  a dict, or NULL            L  a function of functools.lru_cache()
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
@@ -38,6 +39,7 @@ static const stack_row rows[] = {
     {"<tasklet>", "2", "", VALUE, 0},
     {"<tasklet with keywords>", "0", "Notd", VALUE, 0},
     {"<tasklet with keywords>", "2", "", VALUE, 0},
+    {"<started tasklet>", "0", "", VALUE, 0},
     {"<__init__ result>", "~", "o", VALUE, 0},
     {"<not>", "~2567", "", VALUE, 0},
     {"<conditional jump>", "~135", "j", VALUE, 0},
@@ -55,7 +57,12 @@ static const stack_row rows[] = {
     {"<next with default>", "0", "oo", ITEM, 0},
     {"<close>", "7", "g", VALUE, 0},
     {"<close>", "9<", "g", ITEM, 0},
-    {"<throw>", "1", "", VALUE, 0},
+    {"<throw>", "1", "g", VALUE, 0},
+    {"<throw GeneratorExit>", "7", "Tg", VALUE, 0},
+    {"<throw GeneratorExit>", "9<", "Tg", ITEM, 0},
+    {"<asynchronous generator>", "048<", "ao", ITEM, 0},
+    {"<anext with default>", "0", "oo", ITEM, 0},
+    {"<exec>", "~", "", VALUE, 0},
     {"<Context.run>", "1", "c", VALUE, 0},
     {"<context_run>", "0", "c", VALUE, 0},
     {"<lru_cache>", "~", "LtD", VALUE, 0},
@@ -74,6 +81,22 @@ is_int_up_to(PyObject *value, long limit)
     return !overflow && n >= 0 && n <= limit;
 }
 
+/* Will throw() take these arguments? */
+static bool
+is_throwable(PyObject *args)
+{
+    Py_ssize_t count = PyTuple_CheckExact(args) ? PyTuple_GET_SIZE(args) : 0;
+    if (count < 1 || count > 3) {
+        return false;
+    }
+    PyObject *type = PyTuple_GET_ITEM(args, 0);
+    PyObject *traceback = count > 2 ? PyTuple_GET_ITEM(args, 2) : Py_None;
+    return (traceback == Py_None || PyTraceBack_Check(traceback))
+           && (PyExceptionClass_Check(type)
+               || (PyExceptionInstance_Check(type)
+                   && (count == 1 || PyTuple_GET_ITEM(args, 1) == Py_None)));
+}
+
 static bool
 fits(char letter, PyObject *value, int limit)
 {
@@ -89,6 +112,10 @@ fits(char letter, PyObject *value, int limit)
     case 'd':
     case 'D':
         return PyDict_CheckExact(value);
+    case 'T':
+        return is_throwable(value);
+    case 'a':
+        return Py_IS_TYPE(value, &_PyAsyncGenASend_Type) || Py_IS_TYPE(value, &_PyAsyncGenAThrow_Type);
     case 'L':
         return slp_is_cached_function(value);
     case 's':
@@ -98,7 +125,8 @@ fits(char letter, PyObject *value, int limit)
     case 'c':
         return value == Py_None || PyContext_CheckExact(value);
     case 'g':
-        return PyGen_CheckExact(value) || PyCoro_CheckExact(value) || slp_is_generator_shell(value);
+        return PyGen_CheckExact(value) || PyCoro_CheckExact(value) || PyAsyncGen_CheckExact(value)
+               || slp_is_generator_shell(value);
     case 'i':
         return is_int_up_to(value, limit);
     case 'I':
@@ -189,8 +217,18 @@ slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_s
 slp_wait_kind
 slp_shim_gives(PyCodeObject *shim)
 {
-    return shim == slp_shim_nothing                                  ? SLP_WAITS_NOTHING
-           : shim == slp_shim_jump                                   ? SLP_WAITS_TRUTH
-           : _PyUnicode_EqualToASCIIString(shim->co_name, "<throw>") ? SLP_WAITS_ITEM
-                                                                     : SLP_WAITS_VALUE;
+    static const char *const items[] = {"<throw>", "<throw GeneratorExit>", "<asynchronous generator>",
+                                        "<anext with default>"};
+    if (shim == slp_shim_nothing) {
+        return SLP_WAITS_NOTHING;
+    }
+    if (shim == slp_shim_jump) {
+        return SLP_WAITS_TRUTH;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(items); i++) {
+        if (_PyUnicode_EqualToASCIIString(shim->co_name, items[i])) {
+            return SLP_WAITS_ITEM;
+        }
+    }
+    return SLP_WAITS_VALUE;
 }

@@ -363,7 +363,8 @@ check_link(const slp_frame_image *below, const slp_frame_image *above)
 static bool
 is_base_shim(const slp_frame_image *image)
 {
-    return image->code == slp_shim_tasklet || image->code == slp_shim_tasklet_kw;
+    return image->code == slp_shim_tasklet || image->code == slp_shim_tasklet_kw
+           || image->code == slp_shim_started;
 }
 
 /* Check frame `i` as one of a chain. */
@@ -377,16 +378,16 @@ check_in_chain(const frame_images *images, Py_ssize_t i, bool interrupted)
         return -1;
     }
     bool generating = (image->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
-    if (generating != (image->gen != NULL)) {
+    if (generating != (image->gen != NULL) && image->start == NULL) {
         slp_refuse_image(WHAT, "the frame of %U %s a generator", image->code->co_qualname,
                          generating ? "lacks" : "has");
         return -1;
     }
     /* What a shim that has not begun to call has on its stack is all that it needs. */
-    if (top && image->func == NULL && is_base_shim(image) && image->unit == 0) {
+    if (top && image->code != slp_shim_started && is_base_shim(image) && image->unit == 0) {
         return 0;
     }
-    if (i == 0 && image->unit == 0 && !top) {
+    if (i == 0 && image->unit == 0 && !top && image->code != slp_shim_started) {
         slp_refuse_image(WHAT, "its base shim has not begun");
         return -1;
     }
@@ -508,7 +509,7 @@ build(PyTaskletObject *t, frame_images *images, PyObject **context)
             slp_frame_build(image, frame, below);
             frame->previous = below;
         }
-        depth += !slp_is_shim(frame);
+        depth += !slp_is_shim(frame) && image->start == NULL;
         frames[i] = below = frame;
     }
     t->chunk = chunk;
