@@ -36,6 +36,7 @@
 #include "slp_eval.h"
 
 #include "slp_asyncgen.h"
+#include "slp_asyncio.h"
 #include "slp_channel.h"
 #include "slp_exchange.h"
 #include "slp_generators.h"

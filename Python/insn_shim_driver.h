@@ -215,6 +215,21 @@ INSTRUCTION(SLP_ANEXT_RAISED)
     goto delegate_raised;
 }
 
+/* --- asyncio's tasks (soft_asyncio.c) --- */
+
+INSTRUCTION(SLP_TASK_STEPPED)
+{
+    PyObject *value = *--sp;
+    PyObject *result = slp_task_stepped(tstate, frame->localsplus[0], (slp_task_outcome)oparg, value);
+    if (result == NULL) {
+        ERROR();
+    }
+    POP_SHIM();
+    *sp++ = result;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
+
 /* --- Context.run() (soft_context.c) --- */
 
 INSTRUCTION(SLP_RUN_DONE)

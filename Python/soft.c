@@ -90,6 +90,7 @@ slp_soft_init(void)
     slp_soft_context_init();
     slp_soft_exec_init();
     slp_soft_async_init();
+    slp_soft_asyncio_init();
 }
 
 PyObject *

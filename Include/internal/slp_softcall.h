@@ -77,6 +77,7 @@ void slp_soft_calls_init(void);
 void slp_soft_generators_init(void);
 void slp_soft_context_init(void);
 void slp_soft_async_init(void);
+void slp_soft_asyncio_init(void);
 void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
 void slp_soft_classes_init(void);

@@ -4,6 +4,7 @@
  */
 #include "slp_guest.h"
 
+#include "slp_asyncio.h"
 #include "slp_platf.h"
 
 /* Below a stack pointer, where the ABI lets a function keep data without moving it. */
@@ -304,6 +305,9 @@ slp_import_fixup_extension(PyObject *module, PyObject *name, PyObject *filename,
 {
     if (_PyUnicode_EqualToASCIIString(name, "greenlet._greenlet") && adopt_greenlet(module) < 0) {
         return -1;
+    }
+    if (_PyUnicode_EqualToASCIIString(name, "_asyncio")) {
+        slp_adopt_asyncio(module);
     }
     return _PyImport_FixupExtensionObject(module, name, filename, modules);
 }
