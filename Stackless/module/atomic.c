@@ -58,6 +58,35 @@ atomic_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return type->tp_alloc(type, 0);
 }
 
+/* How it pickles, inside of its block, too. */
+static PyObject *
+atomic_reduce(PyObject *self, PyObject *noargs)
+{
+    atomic_object *atomic = (atomic_object *)self;
+    return Py_BuildValue("O()(iK)", Py_TYPE(self), atomic->depth, (unsigned long long)atomic->old);
+}
+
+static PyObject *
+atomic_setstate(PyObject *self, PyObject *state)
+{
+    atomic_object *atomic = (atomic_object *)self;
+    int depth;
+    unsigned long long old;
+    if (!PyTuple_Check(state)) {
+        return PyErr_Format(PyExc_TypeError, "the state of an atomic object must be a tuple, not %.200s",
+                            Py_TYPE(state)->tp_name);
+    }
+    if (!PyArg_ParseTuple(state, "iK:atomic", &depth, &old)) {
+        return NULL;
+    }
+    if (depth < 0 || depth > MAX_DEPTH) {
+        return PyErr_Format(PyExc_ValueError, "an atomic object cannot be entered %d times", depth);
+    }
+    atomic->depth = depth;
+    atomic->old = old;
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(enter_doc,
 "__enter__($self, /)\n"
 "--\n\n"
@@ -70,6 +99,8 @@ PyDoc_STRVAR(exit_doc,
 
 static PyMethodDef atomic_methods[] = {
     {"__enter__", atomic_enter, METH_NOARGS, enter_doc},
+    {"__reduce__", atomic_reduce, METH_NOARGS, "How the object pickles."},
+    {"__setstate__", atomic_setstate, METH_O, "Fill a new object with what __reduce__() has said of one."},
     {"__exit__", _PyCFunction_CAST(atomic_exit), METH_FASTCALL, exit_doc},
     {NULL},
 };

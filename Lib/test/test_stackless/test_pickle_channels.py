@@ -1,0 +1,439 @@
+"""Tasklets and channels as wholes: queues, flags, subclasses, other processes, and what is refused."""
+
+import copy
+import contextvars
+import multiprocessing
+import pickle
+import subprocess
+import sys
+import unittest
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import stackless
+from stackless import channel, schedule, schedule_remove, tasklet
+from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
+
+HERE = Path(__file__).parent
+
+
+def receiver(ch, out, name):
+    while True:
+        value = ch.receive()
+        out.append((name, value))
+        if value is None:
+            return
+
+
+def sender(ch, value):
+    return ch.send(value)
+
+
+def wait(value=None):
+    return schedule_remove(value)
+
+
+def count(n, result):
+    for i in range(n):
+        schedule_remove()
+        result.append(i)
+    result.append("done")
+
+
+def roundtrip(obj, protocol=pickle.HIGHEST_PROTOCOL):
+    return pickle.loads(pickle.dumps(obj, protocol))
+
+
+def paused(function, *args):
+    """A tasklet that has run until it waits."""
+    t = tasklet(function)(*args)
+    t.run()
+    return t
+
+
+class WithDict(tasklet):
+    def __init__(self, *args, required=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.extra = required
+
+
+class WithSlots(tasklet):
+    __slots__ = ("slot", "unset")
+
+
+class NamedChannel(channel):
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+
+@needs_soft_switches
+class TestChannels(LeavesNoTasklets, unittest.TestCase):
+    def test_empty_channel_keeps_its_flags(self):
+        for preference in -1, 0, 1:
+            for schedule_all in 0, 1:
+                ch = channel()
+                ch.preference, ch.schedule_all = preference, schedule_all
+                if schedule_all:
+                    ch.close()
+                loaded = roundtrip(ch)
+                self.assertEqual((loaded.preference, loaded.schedule_all, loaded.closing, loaded.balance),
+                                 (preference, schedule_all, bool(schedule_all), 0))
+
+    def test_queue_keeps_its_order(self):
+        ch, out = channel(), []
+        for name in "abc":
+            paused(receiver, ch, out, name)
+        ch, out = roundtrip((ch, out))
+        self.assertEqual(ch.balance, -3)
+        for value in 1, 2, 3:
+            ch.send(value)
+        self.assertEqual(out, [("a", 1), ("b", 2), ("c", 3)])
+        for name in "abc":
+            ch.send(None)
+        self.assertEqual(ch.balance, -0)
+
+    def test_senders_bring_their_values(self):
+        ch = channel()
+        for value in [1], "two", ch:
+            paused(sender, ch, value)
+        loaded = roundtrip(ch)
+        self.assertEqual(loaded.balance, 3)
+        self.assertEqual([loaded.receive(), loaded.receive()], [[1], "two"])
+        self.assertIs(loaded.receive(), loaded)
+        stackless.run()
+
+    def test_either_order(self):
+        ch, out = channel(), []
+        t = paused(receiver, ch, out, "x")
+        for first in True, False:
+            pair = (ch, t, out) if first else (t, ch, out)
+            a, b, out2 = roundtrip(pair)
+            ch2, t2 = (a, b) if first else (b, a)
+            self.assertTrue(t2.blocked)
+            self.assertIs(ch2.queue, t2)
+            ch2.send(None)
+            self.assertEqual(out2, [("x", None)])
+            self.assertFalse(t2.alive)
+
+    def test_bomb_in_a_queue(self):
+        ch = channel()
+
+        def raising(ch):
+            ch.send_exception(KeyError, "bomb")
+        paused(raising, ch)
+        loaded = roundtrip(ch)
+        with self.assertRaises(KeyError):
+            loaded.receive()
+        stackless.run()
+
+    def test_iteration_over_a_channel(self):
+        def iterate(ch, out):
+            for value in ch:
+                out.append(value)
+            out.append("end")
+        ch, out = channel(), []
+        paused(iterate, ch, out)
+        ch, out = roundtrip((ch, out))
+        ch.send(1)
+        ch, out = roundtrip((ch, out))
+        ch.send_exception(StopIteration)
+        self.assertEqual(out, [1, "end"])
+
+    def test_send_sequence_half_way(self):
+        def send_all(ch):
+            ch.send(ch.send_sequence(wait(i) if i == 2 else i for i in range(5)))
+        ch = channel()
+        t = paused(send_all, ch)
+        ch, t = roundtrip((ch, t))
+        self.assertEqual([ch.receive(), ch.receive()], [0, 1])
+        stackless.run()
+        ch, t = roundtrip((ch, t))
+        t.run()
+        self.assertEqual([ch.receive(), ch.receive(), ch.receive(), ch.receive()], [2, 3, 4, 5])
+        stackless.run()
+
+    def test_subclass_of_channel(self):
+        ch = NamedChannel("name")
+        ch.itself = ch
+        loaded = roundtrip(ch)
+        self.assertIs(type(loaded), NamedChannel)
+        self.assertEqual(loaded.name, "name")
+        self.assertIs(loaded.itself, loaded)
+
+
+@needs_soft_switches
+class TestTasklets(LeavesNoTasklets, unittest.TestCase):
+    def test_states(self):
+        unbound = roundtrip(tasklet())
+        self.assertFalse(unbound.alive)
+        bound = roundtrip(tasklet(count))
+        out = []
+        bound(1, out).run()
+        bound.run()
+        self.assertEqual(out, [0, "done"])
+        new = tasklet(count)(1, [])
+        new.remove()
+        loaded = roundtrip(new)
+        self.assertTrue(loaded.paused)
+        loaded.run()
+        loaded.run()
+        self.assertFalse(loaded.alive)
+        dead = paused(int)
+        self.assertFalse(roundtrip(dead).alive)
+        scheduled = tasklet(count)(0, [])
+        self.assertTrue(roundtrip(scheduled).paused)
+        scheduled.kill()
+
+    def test_new_tasklets_of_all_kinds(self):
+        cell = []
+
+        def closure(a, b=2, *args, **kwargs):
+            cell.append((a, b, args, kwargs))
+
+        def generator(x):
+            yield cell.append(x)
+
+        class Callable:
+            def method(self, x):
+                self.x = x
+        for make in (lambda: tasklet(closure)(1), lambda: tasklet(closure)(1, 2, 3, k=4),
+                     lambda: tasklet(cell.append)(5), lambda: tasklet(generator)(6),
+                     lambda: tasklet(Right().method)(7)):
+            t = make()
+            t.remove()
+            loaded, result = roundtrip((t, cell))
+            loaded.run()
+            self.assertFalse(loaded.alive)
+            t.kill()
+
+    def test_flags_and_name(self):
+        t = paused(wait)
+        t.set_ignore_nesting(1)
+        t.block_trap = True
+        t.name = "the name"
+        loaded = roundtrip(t)
+        self.assertEqual((loaded.ignore_nesting, loaded.block_trap, loaded.atomic, loaded.name),
+                         (True, True, False, "the name"))
+
+        def body():
+            with stackless.atomic():
+                wait()
+        self.assertTrue(roundtrip(paused(body)).atomic)
+
+    def test_tempval(self):
+        result = []
+        t = tasklet(lambda: result.append(wait()))()
+        t.run()
+        t.tempval = "the value"
+        loaded, result = roundtrip((t, result))
+        loaded.run()
+        self.assertEqual(result, ["the value"])
+
+    def test_schedule_returns_the_tasklet(self):
+        def body(out):
+            out.append(schedule())
+        out = []
+        t = tasklet(body)(out)
+        t.run()
+        t.remove()
+        loaded, out = roundtrip((t, out))
+        loaded.run()
+        self.assertIs(out[0], loaded)
+
+    def test_subclasses(self):
+        t = WithDict(wait, required="x")
+        t.itself = t
+        t()
+        t.run()
+        t = roundtrip(t)
+        self.assertIs(type(t), WithDict)
+        self.assertEqual(t.extra, "x")
+        self.assertIs(t.itself, t)
+        t = WithSlots(wait)()
+        t.slot = 5
+        t.run()
+        t = roundtrip(t)
+        self.assertEqual(t.slot, 5)
+        self.assertFalse(hasattr(t, "unset"))
+
+    def test_interrupted_by_the_watchdog(self):
+        def busy(out):
+            for i in range(200):
+                out.append(i * 2)
+        out = []
+        t = tasklet(busy)(out)
+        moves = 0
+        while True:
+            interrupted = stackless.run(37)
+            if interrupted is None:
+                break
+            t, out = roundtrip((interrupted, out))
+            moves += 1
+            t.insert()
+        self.assertEqual(out, [i * 2 for i in range(200)])
+        self.assertGreater(moves, 10)
+
+    def test_many_moves(self):
+        t, result = paused(count, 1000, []), None
+        result = t.frame.f_locals["result"]
+        for _ in range(1000):
+            t, result = roundtrip((t, result))
+            t.run()
+        self.assertFalse(t.alive)
+        self.assertEqual(result, [*range(1000), "done"])
+
+    def test_population(self):
+        ch, out = channel(), []
+        for i in range(10_000):
+            tasklet(receiver)(ch, out, i)
+        stackless.run()
+        ch, out = roundtrip((ch, out))
+        self.assertEqual(ch.balance, -10_000)
+        for i in range(10_000):
+            ch.send(None)
+        self.assertEqual(out, [(i, None) for i in range(10_000)])
+
+    def test_deep_tasklet(self):
+        def deep(n):
+            return deep(n - 1) + 1 if n else wait(0)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(110_000)
+        try:
+            result = []
+            t = paused(lambda: result.append(deep(100_000)))
+            t, result = roundtrip((t, result))
+            t.run()
+            self.assertEqual(result, [100_000])
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def test_contexts(self):
+        variable = contextvars.ContextVar("variable", default="default")
+
+        def body(out):
+            contextvars.Context().run(inner, out)
+            out.append("back")
+
+        def inner(out):
+            wait()
+            out.append(1)
+        out = []
+        t = paused(body, out)
+        t, out = roundtrip((t, out))
+        t.run()
+        self.assertEqual(out, [1, "back"])
+        self.assertEqual(variable.get(), "default")
+
+    def test_trace_functions_by_flag(self):
+        t = paused(wait)
+        t.trace_function = print
+        self.assertIsNone(roundtrip(t).trace_function)
+        stackless.pickle_with_tracing_state = True
+        try:
+            self.assertIs(roundtrip(t).trace_function, print)
+        finally:
+            stackless.pickle_with_tracing_state = False
+
+    def test_copy(self):
+        t = paused(count, 3, [])
+        c = copy.copy(t)
+        self.assertIs(c.frame.f_locals["result"], t.frame.f_locals["result"])
+        d = copy.deepcopy(t)
+        result = d.frame.f_locals["result"]
+        while d.alive:
+            d.run()
+        self.assertEqual(result, [0, 1, 2, "done"])
+        self.assertEqual(t.frame.f_locals["result"], [])
+
+
+class Right:
+    def method(self, x):
+        self.x = x
+
+
+class TestRefusals(LeavesNoTasklets, unittest.TestCase):
+    def test_current_and_main(self):
+        with self.assertRaisesRegex(RuntimeError, "which is the current tasklet"):
+            pickle.dumps(stackless.getcurrent())
+        errors = []
+
+        def body():
+            try:
+                pickle.dumps(stackless.getmain())
+            except pickle.PicklingError as e:
+                errors.append(str(e))
+        tasklet(body)().run()
+        self.assertRegex(errors[0], "main tasklet")
+
+    def test_pinned(self):
+        t = paused(lambda: pickle.dumps(Reduces()))
+        with self.assertRaisesRegex(pickle.PicklingError, "inside a call from C code.*dumps"):
+            pickle.dumps(t)
+        t.kill()
+
+    def test_alive(self):
+        t = paused(wait)
+        state = t.__reduce__()[2]
+        with self.assertRaisesRegex(RuntimeError, "is alive"):
+            t.__setstate__(state)
+        t.kill()
+
+    def test_running_generator(self):
+        def generate():
+            yield pickle.dumps(g)
+        g = generate()
+        with self.assertRaisesRegex(RuntimeError, "which is running"):
+            next(g)
+
+
+class Reduces:
+    def __reduce__(self):
+        wait()
+        return int, ()
+
+
+CHILD = """
+import pickle, sys
+sys.path.insert(0, sys.argv[1])
+import stackless
+t, result = pickle.load(sys.stdin.buffer)
+t.run()
+pickle.dump((t, result), sys.stdout.buffer)
+"""
+
+
+def finish(t):
+    """Run a tasklet in another process; what it has collected."""
+    result = t.frame.f_locals["result"]
+    while t.alive:
+        t.run()
+    return result
+
+
+@needs_soft_switches
+class TestOtherProcesses(LeavesNoTasklets, unittest.TestCase):
+    def test_there_and_back(self):
+        result = []
+        t = paused(count, 4, result)
+        for _ in range(3):
+            done = subprocess.run([sys.executable, "-c", CHILD, str(HERE.parent)],
+                                  input=pickle.dumps((t, result)), capture_output=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            t, result = pickle.loads(done.stdout)
+        self.assertEqual(result, [0, 1, 2])
+        t.run()
+        self.assertEqual(result, [0, 1, 2, 3, "done"])
+
+    def test_process_pool(self):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            self.assertEqual(pool.submit(finish, paused(count, 3, [])).result(), [0, 1, 2, "done"])
+
+    def test_pipe(self):
+        here, there = multiprocessing.Pipe()
+        here.send(paused(count, 2, []))
+        self.assertEqual(finish(there.recv()), [0, 1, "done"])
+
+
+if __name__ == "__main__":
+    unittest.main()
