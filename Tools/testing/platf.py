@@ -6,7 +6,8 @@ A file Stackless/platf/switch_*.S says in its head what it is tested with:
      * Tested: a cross compiler, an emulator and the emulator's options (one line per way to run it)
 
 The file for the machine itself is compiled with its own compiler and runs without an emulator, the others as far
-as their tools are there. Nothing is installed; what is missing is named. The exit status is 1 if something failed.
+as their tools are there; where the C++ compiler is there as well, exceptions are tested with it. Nothing is installed;
+what is missing is named. The exit status is 1 if something failed.
 
     platf.py [--cc CC] [--srcdir TREE] [NAME ...]        NAME: amd64_sysv, for instance
 """
@@ -51,6 +52,12 @@ class Way:
             lacking.append('qemu-user')
         return lacking
 
+    def cxx(self):
+        """Return the C++ compiler that goes with the compiler, or None."""
+        head, found, tail = self.compiler[0].rpartition('gcc')
+        name = head + 'g++' + tail if found else {'cc': 'c++', 'clang': 'clang++'}.get(self.compiler[0])
+        return name if name and shutil.which(name) else None
+
 
 def host_of(compiler):
     """Return the four-part triplet of the machine that a compiler compiles for."""
@@ -77,28 +84,45 @@ def ways(srcdir=SRCDIR, native_compiler=('cc',)):
     return native + foreign
 
 
-def build(way, folder, srcdir=SRCDIR):
-    """Compile the test of a way in a folder, and return the path of the program.  CalledProcessError on errors."""
-    program = os.path.join(folder, 'platf_test_' + way.name)
-    subprocess.run([*way.compiler, *FLAGS, *(FOREIGN_FLAGS if way.emulator else ()),
+def compile_test(way, folder, name, source, compiler, srcdir):
+    """Compile a test program with the switch file, and return its path.  CalledProcessError on errors."""
+    program = os.path.join(folder, f'{name}_{way.name}')
+    subprocess.run([*compiler, *FLAGS, *(FOREIGN_FLAGS if way.emulator else ()),
                     '-I', os.path.join(srcdir, 'Include', 'internal'),
-                    os.path.join(srcdir, 'Tools', 'testing', 'platf_test.c'), way.path, '-lm', '-o', program],
+                    os.path.join(srcdir, 'Tools', 'testing', source),
+                    '-x', 'assembler-with-cpp', way.path, '-lm', '-o', program],
                    check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return program
 
 
+def build(way, folder, srcdir=SRCDIR):
+    """Compile the test of a way in a folder, and return the path of the program.  CalledProcessError on errors."""
+    return compile_test(way, folder, 'platf_test', 'platf_test.c', way.compiler, srcdir)
+
+
+def build_cxx(way, folder, srcdir=SRCDIR):
+    """Compile the test of exceptions; None where there is no C++ compiler."""
+    if way.cxx() is None:
+        return None
+    return compile_test(way, folder, 'platf_cxx', 'platf_cxx.cc', [way.cxx(), *way.compiler[1:]], srcdir)
+
+
 def test(way, folder, srcdir=SRCDIR):
     """Build and run; return whether all went well, and what was printed."""
+    switches = FOREIGN_SWITCHES if way.emulator else NATIVE_SWITCHES
+    passed, output = True, ''
     try:
-        program = build(way, folder, srcdir)
-        switches = FOREIGN_SWITCHES if way.emulator else NATIVE_SWITCHES
-        done = subprocess.run([*way.emulator, program, str(switches)], text=True, timeout=300,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for program, *arguments in ((build(way, folder, srcdir), str(switches)), (build_cxx(way, folder, srcdir),)):
+            if program is not None:
+                done = subprocess.run([*way.emulator, program, *arguments], text=True, timeout=300,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                passed &= done.returncode == 0
+                output += f'{done.stdout}exit status {done.returncode}\n'
     except subprocess.CalledProcessError as error:
         return False, f'{shlex.join(error.cmd)}\n{error.stdout}'
     except subprocess.TimeoutExpired as error:
         return False, f'{shlex.join(error.cmd)} does not end'
-    return done.returncode == 0, f'{done.stdout}exit status {done.returncode}\n'
+    return passed, output
 
 
 def main(argv):
@@ -125,11 +149,12 @@ def main(argv):
                 continue
             passed, output = test(way, folder, options.srcdir)
             counts['passed' if passed else 'failed'] += 1
-            print(f'{str(way):48} {"passed" if passed else "FAILED"}', flush=True)
+            extent = '' if way.cxx() else ', without C++'
+            print(f'{str(way):48} {"passed" if passed else "FAILED"}{extent}', flush=True)
             if not passed:
                 print(output)
             elif not way.emulator:
-                print('    ' + output.splitlines()[-2])
+                print('    ' + re.search('.*switches: .*', output).group())
     if lacking:
         print('For the others: apt-get install', *dict.fromkeys(lacking))
     print('platf:', ', '.join(f'{number} {what}' for what, number in counts.items()))

@@ -228,6 +228,26 @@ hold_conditions(unsigned seed, void **from, void *to)
     __asm__ volatile("mfcr %0" : "=r"(got));
     check((got & 0x00fff000u) == fields, "registers", "cr2, cr3, cr4", got & 0x00fff000u, fields);
 }
+#elif defined(__mips64)
+/* The pointer to a module's globals, which a compiler does not give away as a register variable. */
+static NOINLINE void
+hold_conditions(unsigned seed, void **from, void *to)
+{
+    uintptr_t mark = (uintptr_t)seed * 1000003u + 28, got;
+    register void *a0 __asm__("$4") = from;
+    register void *a1 __asm__("$5") = to;
+    register void *(*callee)(void **, void *, void *) __asm__("$25") = slp_platf_switch;
+    __asm__ volatile("move $16, $28\n\t"
+                     "move $28, %[mark]\n\t"
+                     "jalr $25\n\t"
+                     "move %[got], $28\n\t"
+                     "move $28, $16"
+                     : [got] "=&r"(got), "+r"(a0), "+r"(a1), "+r"(callee)
+                     : [mark] "r"(mark)
+                     : "$2", "$3", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16",
+                       "$24", "$31", "memory");
+    check(got == mark, "registers", "gp", (long)got, (long)mark);
+}
 #else
 #  define hold_conditions(seed, from, to) ((void)0)
 #endif
@@ -366,6 +386,192 @@ test_control_words(void)
         free(stacks[i].low);
     }
 }
+
+/* --- control words that change apart from each other: one at a time differs between two stacks --- */
+
+#if defined(__x86_64__) || defined(__i386__)
+#  define APART 1
+/* The first is the rounding of SSE, where there is SSE. */
+static void
+set_first(unsigned number)
+{
+    unsigned mxcsr;
+    if (__builtin_cpu_supports("sse")) {
+        __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+        mxcsr = (mxcsr & ~0x6000u) | number << 13;
+        __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+    }
+}
+
+static unsigned
+first(unsigned wanted)
+{
+    unsigned mxcsr;
+    if (!__builtin_cpu_supports("sse")) {
+        return wanted;
+    }
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr >> 13 & 3;
+}
+
+/* The second is the rounding of the x87, and its precision: double or extended. */
+static void
+set_second(unsigned number)
+{
+    unsigned short word;
+    __asm__ volatile("fnstcw %0" : "=m"(word));
+    word = (unsigned short)((word & ~0xf00u) | (number & 3) << 10 | (number & 4 ? 0x200 : 0x300));
+    __asm__ volatile("fldcw %0" : : "m"(word));
+}
+
+static unsigned
+second(void)
+{
+    unsigned short word;
+    __asm__ volatile("fnstcw %0" : "=m"(word));
+    return (word >> 10 & 3u) | ((word & 0x300) == 0x200 ? 4u : 0u);
+}
+#elif defined(__powerpc64__)
+#  define APART 1
+/* The first is binary rounding. */
+static void
+set_first(unsigned number)
+{
+    fesetround(modes[number]);
+}
+
+static unsigned
+first(unsigned wanted)
+{
+    return fegetround() == modes[wanted] ? wanted : 99;
+}
+
+/* The second is decimal rounding, and the mode of vectors. */
+static void
+set_second(unsigned number)
+{
+    switch (number & 3) {
+    case 0: __asm__ volatile("mtfsfi 7, 0, 1"); break;
+    case 1: __asm__ volatile("mtfsfi 7, 1, 1"); break;
+    case 2: __asm__ volatile("mtfsfi 7, 2, 1"); break;
+    case 3: __asm__ volatile("mtfsfi 7, 7, 1"); break;
+    }
+    set_vector_mode(number & 4 ? 1 : 0);
+}
+
+static unsigned
+second(void)
+{
+    union {
+        double value;
+        uint64_t bits;
+    } fpscr;
+    __asm__ volatile("mffs %0" : "=d"(fpscr.value));
+    unsigned decimal = fpscr.bits >> 32 & 7;
+    return (decimal == 7 ? 3 : decimal) | (vector_mode() ? 4u : 0u);
+}
+#endif
+
+#if defined(APART)
+static void
+check_apart(unsigned one, unsigned two, const char *where)
+{
+    check(first(one) == one, "control words apart, first", where, (long)first(one), (long)one);
+    check(second() == two, "control words apart, second", where, (long)second(), (long)two);
+}
+
+/* Take on all pairs of settings, in turns with main. */
+static void
+apart_entry(void *value)
+{
+    stack *self = value;
+    for (unsigned i = 0;; i = (i + 1) % 32) {
+        set_first(i % 4);
+        set_second(i / 4);
+        leave(self, NULL);
+        check_apart(i % 4, i / 4, "those of a stack have changed");
+    }
+}
+
+static void
+test_apart(void)
+{
+    fenv_t before;
+    fegetenv(&before);
+    stack s = new_stack(0, apart_entry);
+    for (unsigned i = 0; i < 32; i++) {
+        set_first(i % 4);
+        set_second(i / 4);
+        for (int k = 0; k < 32; k++) {
+            resume(&s, &s);
+            check_apart(i % 4, i / 4, "those of main have changed");
+        }
+    }
+    set_second(0);
+    fesetenv(&before);
+    free(s.low);
+}
+#else
+/* There is but one. */
+static void
+test_apart(void)
+{
+}
+#endif
+
+/* --- the chain of stack frames, where the ABI has one --- */
+
+#if defined(__powerpc64__) || defined(__s390x__)
+/* Follow the links of a suspended stack: each leads up within the stack, the last is zero.  Return how many
+ * lead somewhere.  On s390x, frames of C functions have none, and `most` ends the walk before them. */
+static int
+follow_chain(const stack *suspended, int most)
+{
+    int links = 0;
+    char *frame = suspended->sp, *next;
+    for (; links < most && (next = *(char **)frame) != NULL; frame = next) {
+        bool within = next > frame && next < suspended->low + STACK_SIZE;
+        check(within, "back chain", "a link leads out of the stack, by", (long)(next - frame), 0);
+        if (!within) {
+            break;
+        }
+        links++;
+    }
+    return links;
+}
+
+static void
+chain_entry(void *value)
+{
+    for (;;) {
+        leave(value, NULL);
+    }
+}
+
+static void
+test_chain(void)
+{
+    stack s = new_stack(0, chain_entry);
+    int links = follow_chain(&s, 100);
+    check(links == 1, "back chain", "links of a stack that has not run", links, 1);
+    resume(&s, &s);
+#  if defined(__powerpc64__)
+    /* slp_platf_switch, perhaps leave, chain_entry, slp_platf_start */
+    links = follow_chain(&s, 100);
+    check(links == 2 || links == 3, "back chain", "links of a stack that has run", links, 2);
+#  else
+    links = follow_chain(&s, 1);
+    check(links == 1, "back chain", "links of a stack that has run", links, 1);
+#  endif
+    free(s.low);
+}
+#else
+/* There is none, or that of frame pointers, which unwinding sees. */
+static void
+test_chain(void)
+{
+}
+#endif
 
 /* --- alignment, deep stacks, many stacks --- */
 
@@ -609,8 +815,9 @@ main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } tests[] = {
-        {"values", test_values},   {"registers", test_registers}, {"control words", test_control_words},
-        {"deep", test_deep},       {"ring", test_ring},           {"unwinding", test_unwinding},
+        {"values", test_values}, {"registers", test_registers}, {"control words", test_control_words},
+        {"apart", test_apart},   {"back chain", test_chain},    {"deep", test_deep},
+        {"ring", test_ring},     {"unwinding", test_unwinding},
     };
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
         int before = failures;
