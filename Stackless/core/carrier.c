@@ -4,6 +4,7 @@
  */
 #include "slp_carrier.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -89,12 +90,26 @@ close_slab(slp_slab *slab)
     }
 }
 
-/* Make the lowest pages of a stack a guard.  Without one, Python code still hops in time. */
+/* Is the first of these pages, which are untouched, out of reach?  The kernel says so without a signal. */
+static bool
+is_guarded(const char *pages)
+{
+    return access(pages, F_OK) != 0 && errno == EFAULT;
+}
+
+/* Make the lowest pages of a stack a guard.  Without one, Python code still hops in time.
+ *
+ * madvise() is believed once it has been seen to do it: what emulates a kernel (qemu-user, for one) takes advice
+ * for a hint, and answers all that it does not know with success. */
 static void
 install_guard(char *pages)
 {
+    static bool believed;
     if (madvise(pages, SLP_GUARD_SIZE, MADV_GUARD_INSTALL) == 0) {
-        return;
+        if (believed || is_guarded(pages)) {
+            believed = true;
+            return;
+        }
     }
     if (protected_guards < PROTECTED_GUARDS && mprotect(pages, SLP_GUARD_SIZE, PROT_NONE) == 0) {
         protected_guards++;

@@ -266,7 +266,7 @@ class Greenlets(unittest.TestCase):
     def test_thread_with_a_small_stack(self):
         """A greenlet of a tasklet runs on the thread's stack, however deep main is, and however small that is."""
         check(self, '''
-            import greenlet, stackless, sys, threading
+            import greenlet, os, stackless, sys, threading
             sys.setrecursionlimit(10_000)
             outcomes = []
 
@@ -284,7 +284,7 @@ class Greenlets(unittest.TestCase):
                 for depth in range(0, 120, 2):
                     nest(depth)
 
-            threading.stack_size(64 * 1024)
+            threading.stack_size(max(64 * 1024, os.sysconf('SC_THREAD_STACK_MIN')))
             thread = threading.Thread(target=work)
             thread.start()
             thread.join()

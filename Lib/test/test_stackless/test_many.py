@@ -1,6 +1,7 @@
 """Very many tasklets, very deep tasklets."""
 
 import gc
+import os
 import sys
 import threading
 import traceback
@@ -220,7 +221,7 @@ class TestDeepTasklets(ManyCase):
             run()
 
         result = []
-        size = threading.stack_size(64 * 1024)
+        size = threading.stack_size(max(64 * 1024, os.sysconf('SC_THREAD_STACK_MIN')))
         try:
             thread = threading.Thread(target=body)
             thread.start()

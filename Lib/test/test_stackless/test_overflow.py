@@ -1,7 +1,10 @@
 """C code that uses up the C stack of a tasklet: the process ends, and says which tasklet it was."""
 
+import os
 import re
 import signal
+import subprocess
+import tempfile
 import textwrap
 import unittest
 
@@ -36,9 +39,9 @@ REPORT = r'(?s)^(0x[0-9a-f]+)\nFatal Python error: stack overflow: C code has us
 
 @unittest.skipIf(interpreters.SANITIZED, "AddressSanitizer needs more stack, and reports overflows itself")
 class Overflow(unittest.TestCase):
-    def overflow(self, program, function='outer'):
+    def overflow(self, program, function='outer', **env):
         """Run the program; return what it wrote after the first line of the report."""
-        done = interpreters.run_python('-c', PROGRAM + textwrap.dedent(program), **interpreters.DEADLY)
+        done = interpreters.run_python('-c', PROGRAM + textwrap.dedent(program), **interpreters.DEADLY, **env)
         self.assertEqual(done.returncode, -signal.SIGSEGV, done.stderr)
         self.assertRegex(done.stderr, REPORT)
         found = re.match(REPORT, done.stderr)
@@ -58,6 +61,15 @@ class Overflow(unittest.TestCase):
                 run()
             threading.Thread(target=work).start()
         ''')
+
+    def test_where_advice_is_ignored(self):
+        """A kernel, or what emulates one, that says yes to all advice has guards of the other kind."""
+        with tempfile.TemporaryDirectory() as folder:
+            source, library = os.path.join(folder, 'yes.c'), os.path.join(folder, 'yes.so')
+            with open(source, 'w') as file:
+                file.write('int madvise(void *address, unsigned long size, int advice) { return 0; }')
+            subprocess.run(['gcc', '-shared', '-fPIC', source, '-o', library], check=True)
+            self.overflow('tasklet(outer)(); run()', LD_PRELOAD=library)
 
     def test_faulthandler_enabled_before(self):
         rest = self.overflow('faulthandler.enable(); tasklet(outer)(); run()')

@@ -627,8 +627,9 @@ class TestForeignThreads(ThreadCase):
 class TestSmallStacks(unittest.TestCase):
     def test_threads_with_32_kilobytes(self):
         interpreters.check_python(self, '-c', '''if True:
-            import stackless, threading
-            threading.stack_size(32 * 1024)
+            import os, stackless, threading
+            # some architectures want more
+            threading.stack_size(max(32 * 1024, os.sysconf('SC_THREAD_STACK_MIN')))
             log = []
 
             def work():
