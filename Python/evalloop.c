@@ -30,7 +30,9 @@
  *
  * Tracing, and counting for the watchdog, cost nothing while they are off: instructions that may have
  * switched them on end in NEXT_AFTER_CALL(), which looks at cframe.use_tracing (255: tracing;
- * SLP_COUNTING) and exchanges the dispatch table.  Rejected: or-ing use_tracing into every opcode, as
+ * SLP_COUNTING) and exchanges the dispatch table.  While many ticks are left, a third table counts at
+ * the ends of loops and the beginnings of functions only, so that the watchdog costs little as long as it is far
+ * from biting; the slow table counts the last SLP_EXACT_TICKS one by one.  Rejected: or-ing use_tracing into every opcode, as
  * the base does (one load and one `or` an instruction), and storing prev_instr in every instruction.
  */
 #include "slp_eval.h"
@@ -58,8 +60,9 @@
 #  define RUN_TRACED_OR_NOT()   goto *table[opcode]
 #  define RUN_UNTRACED(op)      goto *plain_table[op]
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
-#  define SLOW_ON()             (table = slow_table)
+#  define SLOW_ON()             (table = cframe.use_tracing == SLP_COARSE ? coarse_table : slow_table)
 #  define SLOW_OFF()            (table = plain_table)
+#  define COARSE_ON()           (cframe.use_tracing = SLP_COARSE, table = coarse_table)
 #else
 #  pragma GCC diagnostic ignored "-Wunused-label"
 #  define LEAF(name)            case name: instruction_##name:
@@ -69,6 +72,7 @@
 #  define GOTO_INSTRUCTION(name) goto instruction_##name
 #  define SLOW_ON()             (slow = true)
 #  define SLOW_OFF()            (slow = false)
+#  define COARSE_ON()           ((void)0)
 #endif
 
 #define NEXT()                                                                                     \
@@ -84,6 +88,9 @@
         }                                                                                          \
         NEXT();                                                                                    \
     } while (0)
+
+/* Is tracing or profiling on? */
+#define TRACED() SLP_UNLIKELY(cframe.use_tracing > SLP_COARSE)
 
 #define REDISPATCH()                                                                               \
     do {                                                                                           \
@@ -299,6 +306,34 @@ static const uint8_t ticks_of[256] = {
 };
 #pragma GCC diagnostic pop
 
+static inline bool
+is_backward_jump(int opcode)
+{
+    return opcode == JUMP_BACKWARD || opcode == JUMP_BACKWARD_NO_INTERRUPT
+           || (opcode >= POP_JUMP_BACKWARD_IF_NOT_NONE && opcode <= POP_JUMP_BACKWARD_IF_TRUE);
+}
+
+#if SLP_DISPATCH_GOTO
+/* About how many instructions were run up to this one (of SLP_COUNTED_INSTRUCTIONS), by the length of the code,
+ * of which about half are caches.  Those of a loop, or of a function that runs to its end without one. */
+static inline long
+coarse_cost(const PyCodeObject *code, const _Py_CODEUNIT *instruction)
+{
+    int opcode = _Py_OPCODE(*instruction);
+    long units = _Py_OPARG(*instruction);
+    if (opcode == EXTENDED_ARG || opcode == EXTENDED_ARG_QUICK) {
+        if (!is_backward_jump(_PyOpcode_Deopt[_Py_OPCODE(instruction[1])])) {
+            return 1;
+        }
+        units = units << 8 | _Py_OPARG(instruction[1]);
+    }
+    else if (!is_backward_jump(_PyOpcode_Deopt[opcode])) {
+        units = Py_MIN(Py_SIZE(code), 64);
+    }
+    return units / 2 + 1;
+}
+#endif
+
 /* An instruction has turned out to be one that does the work of `rest` more, or of less. */
 SLP_COLD static void
 count_rest(PyThreadState *tstate, int rest)
@@ -323,6 +358,13 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
         SLP_ALL_INSTRUCTIONS(TABLE_ENTRY)
     };
     static const void *const slow_table[256] = {[0 ... 255] = &&slow_instruction};
+#  define COARSE_ENTRY(name) [name] = &&coarse_instruction,
+    static const void *const coarse_table[256] = {
+        [0 ... 255] = &&unknown_instruction,
+        SLP_ALL_INSTRUCTIONS(TABLE_ENTRY)
+        SLP_COUNTED_INSTRUCTIONS(COARSE_ENTRY)
+    };
+#  undef COARSE_ENTRY
 #  undef TABLE_ENTRY
 #  pragma GCC diagnostic pop
     const void *const *table = plain_table;
@@ -380,7 +422,7 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
             goto leave_raising;
         }
         LOAD_FRAME();
-        if (cframe.use_tracing) {
+        if (TRACED()) {
             SLOW_ON();
             if (slp_trace_call(tstate, frame) < 0) {
                 goto leave_raising;
@@ -409,7 +451,7 @@ enter_raising:
         goto leave_raising;
     }
     LOAD_FRAME();
-    if (SLP_UNLIKELY(cframe.use_tracing)) {
+    if (TRACED()) {
         SLOW_ON();
         if (slp_trace_call(tstate, frame) < 0) {
             goto leave_raising;
@@ -470,7 +512,7 @@ miss:
 slow_instruction:
     /* Every instruction comes here while tracing or counting is on, or was until just now. */
     opcode = _Py_OPCODE(next[-1]);
-    if (SLP_UNLIKELY(cframe.use_tracing > SLP_COUNTING)) {
+    if (TRACED()) {
         /* Report, then run the generic form. */
         if (!slp_is_shim(frame)) {
             opcode = _PyOpcode_Deopt[opcode];
@@ -502,19 +544,22 @@ slow_instruction:
     {
         slp_thread *thread = slp_thread_peek(tstate);
         if (thread == NULL || !thread->counting) {
-            if (cframe.use_tracing <= SLP_COUNTING) {
+            if (!TRACED()) {
                 cframe.use_tracing = 0;
                 SLOW_OFF();
             }
             RUN_UNTRACED(opcode);
         }
-        if (!cframe.use_tracing) {
-            cframe.use_tracing = SLP_COUNTING;   /* the base has reset it */
+        if (!TRACED()) {
+            cframe.use_tracing = SLP_COUNTING;   /* unless the base has reset it, it is that already */
         }
         long cost = ticks_of[opcode];
         long left = thread->watchdog.ticks - cost;
         if (SLP_LIKELY(left >= 0 && cost != FEW)) {
             thread->watchdog.ticks = left;
+            if (left >= SLP_EXACT_TICKS && cframe.use_tracing == SLP_COUNTING) {
+                COARSE_ON();
+            }
             RUN_UNTRACED(opcode);
         }
         if (thread->watchdog.ticks > 0) {
@@ -532,6 +577,33 @@ slow_instruction:
         }
     }
     RUN_UNTRACED(opcode);
+
+#if SLP_DISPATCH_GOTO
+coarse_instruction:
+    /* Many ticks are left: only the ends of loops and the beginnings of functions count, for all the others. */
+    {
+        slp_thread *thread = slp_thread_peek(tstate);
+        opcode = _Py_OPCODE(next[-1]);
+        if (SLP_LIKELY(thread != NULL && thread->counting)) {
+            thread->watchdog.ticks -= coarse_cost(frame->f_code, next - 1);
+            if (thread->watchdog.ticks < SLP_EXACT_TICKS) {
+                thread->watchdog.ticks = Py_MAX(thread->watchdog.ticks, 1);
+                cframe.use_tracing = SLP_COUNTING;
+                SLOW_ON();
+            }
+            else if (!cframe.use_tracing) {
+                cframe.use_tracing = SLP_COARSE;   /* the base has reset it */
+            }
+        }
+        else {
+            if (!TRACED()) {
+                cframe.use_tracing = 0;
+            }
+            SLOW_OFF();
+        }
+    }
+    RUN_UNTRACED(opcode);
+#endif
 
 switch_tasklet:
     /* A C function answered SLP_UNWIND: its arguments are gone from the stack, `next` is where
@@ -685,7 +757,7 @@ leave_raising_frame:
         }
     }
     STORE_STACK();
-    if (SLP_UNLIKELY(cframe.use_tracing) && !slp_is_shim(frame)) {
+    if (TRACED() && !slp_is_shim(frame)) {
         slp_trace_unwind(tstate, frame);
     }
 
@@ -723,7 +795,7 @@ delegate_raised:
      * `call` event there. */
     if (SLP_UNLIKELY(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)) {
         _PyErr_ChainStackItem(NULL);
-        if (cframe.use_tracing && slp_trace_call(tstate, frame) < 0) {
+        if (TRACED() && slp_trace_call(tstate, frame) < 0) {
             goto leave_raising;
         }
     }

@@ -168,7 +168,7 @@ INSTRUCTION(CALL)
     }
     bool offered = slp_may_unwind(callable);
     PyObject *result;
-    if (SLP_UNLIKELY(cframe.use_tracing)) {
+    if (TRACED()) {
         result = slp_traced_vectorcall(tstate, callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                        kwnames);
     }
@@ -620,7 +620,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
             }
         }
     }
-    if (SLP_UNLIKELY(cframe.use_tracing)) {
+    if (TRACED()) {
         result = slp_traced_call(tstate, callable, args, kwargs);
     }
     else if (slp_may_unwind(callable)) {

@@ -182,7 +182,7 @@ INSTRUCTION(RETURN_VALUE)
     PyObject *value = *--sp;
     assert(sp == STACK_BASE());
     STORE_STACK();
-    if (SLP_UNLIKELY(cframe.use_tracing) && slp_trace_return(tstate, frame, value) < 0) {
+    if (TRACED() && slp_trace_return(tstate, frame, value) < 0) {
         DECREF(value);
         goto leave_raising;
     }

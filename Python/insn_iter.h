@@ -72,7 +72,7 @@ INSTRUCTION(FOR_ITER)
             goto iterator_exhausted;
         }
         long value = (long)((unsigned long)it->start + (unsigned long)it->index * (unsigned long)it->step);
-        if (is_store_fast(*next) && !cframe.use_tracing) {
+        if (is_store_fast(*next) && !(cframe.use_tracing & ~SLP_COARSE)) {
             PyObject *old = LOCAL(_Py_OPARG(*next));
             if (old != NULL && Py_REFCNT(old) == 1 && PyLong_CheckExact(old) && is_single_digit(old)
                 && fits_private_digit(value)) {
@@ -265,7 +265,7 @@ INSTRUCTION(YIELD_VALUE)
     PyGenObject *gen = generator_of(frame);
     gen->gi_frame_state = FRAME_SUSPENDED;
     STORE_STACK();
-    if (SLP_UNLIKELY(cframe.use_tracing)) {
+    if (TRACED()) {
         if (slp_trace_return(tstate, frame, value) < 0) {
             DECREF(value);
             goto leave_raising;

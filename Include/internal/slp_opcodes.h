@@ -51,6 +51,13 @@
     X(UNPACK_SEQUENCE_ADAPTIVE) X(UNPACK_SEQUENCE_LIST) X(UNPACK_SEQUENCE_TUPLE)                   \
     X(UNPACK_SEQUENCE_TWO_TUPLE)
 
+/* Where the watchdog counts while many ticks are left: what ends a loop, begins a function, or may be
+ * the first half of one of these. */
+#define SLP_COUNTED_INSTRUCTIONS(X)                                                                \
+    X(JUMP_BACKWARD) X(JUMP_BACKWARD_QUICK) X(JUMP_BACKWARD_NO_INTERRUPT)                          \
+    X(POP_JUMP_BACKWARD_IF_NOT_NONE) X(POP_JUMP_BACKWARD_IF_NONE) X(POP_JUMP_BACKWARD_IF_FALSE)    \
+    X(POP_JUMP_BACKWARD_IF_TRUE) X(RESUME) X(RESUME_QUICK) X(EXTENDED_ARG) X(EXTENDED_ARG_QUICK)
+
 #define SLP_SHIM_INSTRUCTIONS(X)                                                                   \
     X(SLP_INIT_RESULT) X(SLP_TASKLET_ENDED) X(SLP_TASKLET_FAILED) X(SLP_RETURN)                    \
     X(SLP_RETURN_NOTHING) X(SLP_RETURN_TRUE) X(SLP_CHECK_RESULT) X(SLP_JUMP_RESULT)                \

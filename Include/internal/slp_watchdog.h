@@ -55,6 +55,12 @@ struct slp_thread;
 
 /* The value of cframe.use_tracing for a loop that counts; a loop that traces has the base's 255. */
 #define SLP_COUNTING 1
+/* The same while it only estimates. */
+#define SLP_COARSE 2
+
+/* So many ticks, the last of a slice, are counted one by one; before, they are estimated at the ends of loops and
+ * at the beginnings of functions. */
+#define SLP_EXACT_TICKS 100
 
 typedef struct slp_watchdog {
     struct PyTaskletObject *caller;    /* borrowed (the list of runners owns it); NULL: off */

@@ -21,6 +21,7 @@ PyDoc_STRVAR(run_doc,
 "                somebody so, instead of coming back\n"
 "soft            do not interrupt, but come back at the next switch\n"
 "ignore_nesting  interrupt also where C code of the tasklet is in between\n"
+"                (an estimate, exact for the last hundred)\n"
 "totaltimeout    count the instructions of all tasklets together\n"
 "max_seconds     number: interrupt when so many seconds have passed; see\n"
 "                getovershoot()\n\n"
