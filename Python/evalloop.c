@@ -31,9 +31,10 @@
  * Tracing, and counting for the watchdog, cost nothing while they are off: instructions that may have
  * switched them on end in NEXT_AFTER_CALL(), which looks at cframe.use_tracing (255: tracing;
  * SLP_COUNTING) and exchanges the dispatch table.  While many ticks are left, a third table counts at
- * the ends of loops and the beginnings of functions only, so that the watchdog costs little as long as it is far
- * from biting; the slow table counts the last SLP_EXACT_TICKS one by one.  Rejected: or-ing use_tracing into every opcode, as
- * the base does (one load and one `or` an instruction), and storing prev_instr in every instruction.
+ * the ends of loops and the beginnings of functions only, so that the watchdog costs little as long as it
+ * is far from biting; the slow table counts the last SLP_EXACT_TICKS one by one.  Rejected: or-ing
+ * use_tracing into every opcode, as the base does (one load and one `or` an instruction), and storing
+ * prev_instr in every instruction.
  */
 #include "slp_eval.h"
 
@@ -314,8 +315,9 @@ is_backward_jump(int opcode)
 }
 
 #if SLP_DISPATCH_GOTO
-/* About how many instructions were run up to this one (of SLP_COUNTED_INSTRUCTIONS), by the length of the code,
- * of which about half are caches.  Those of a loop, or of a function that runs to its end without one. */
+/* About how many instructions were run up to this one (of SLP_COUNTED_INSTRUCTIONS), by the length of the
+ * code, of which about half are caches.  Those of a loop, or of a function that runs to its end without
+ * one. */
 static inline long
 coarse_cost(const PyCodeObject *code, const _Py_CODEUNIT *instruction)
 {
@@ -580,7 +582,8 @@ slow_instruction:
 
 #if SLP_DISPATCH_GOTO
 coarse_instruction:
-    /* Many ticks are left: only the ends of loops and the beginnings of functions count, for all the others. */
+    /* Many ticks are left: only the ends of loops and the beginnings of functions count, for all the
+     * others. */
     {
         slp_thread *thread = slp_thread_peek(tstate);
         opcode = _Py_OPCODE(next[-1]);

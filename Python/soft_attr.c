@@ -10,8 +10,9 @@
  * below that one too, because an AttributeError that leaves the instruction tells of owner and name.
  *
  * Whether Python is behind a name turns out in the middle of the lookup, which costs most of what an
- * attribute costs. So the lookup is done here to its end, C descriptors included; only what finds nothing, and so
- * raises, is left to C. (Looking first and then letting C look again made LOAD_ATTR 70 instructions longer.)
+ * attribute costs. So the lookup is done here to its end, C descriptors included; only what finds nothing,
+ * and so raises, is left to C. (Looking first and then letting C look again made LOAD_ATTR 70 instructions
+ * longer.)
  */
 #include "slp_soft.h"
 
@@ -81,8 +82,8 @@ instance_attribute(PyObject *owner, PyObject *name)
  * errors go out as they are. */
 #define NO_SHIM 0
 
-/* Enter func(*args) above an attribute shim.  Where `top` is NULL, the question is only whether there would be
- * frames, and the answer SLP_ENTER pushes none. */
+/* Enter func(*args) above an attribute shim.  Where `top` is NULL, the question is only whether there would
+ * be frames, and the answer SLP_ENTER pushes none. */
 static PyObject *
 enter_getter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner, PyObject *name, int entry,
              PyFunctionObject *func, PyObject *const *args, Py_ssize_t nargs, _PyInterpreterFrame **top)
@@ -468,8 +469,8 @@ slp_soft_setattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *ow
 
 /* --- builtins and wrappers --- */
 
-/* getattr() with a default and hasattr(): above a shim that catches AttributeError and returns `instead`, but only
- * where there are frames to stand on it. */
+/* getattr() with a default and hasattr(): above a shim that catches AttributeError and returns `instead`,
+ * but only where there are frames to stand on it. */
 static PyObject *
 getattr_or(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner, PyObject *name, int entry,
            PyObject *instead, _PyInterpreterFrame **top)

@@ -53,8 +53,8 @@ _PyInterpreterFrame *slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _
  * nothing is set. */
 int slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs);
 
-/* A value is yielded to `caller`: suspend the generators there that wait for a throw() and pass it on, without
- * events; who gets it.  *link points to the exception state of the first one. */
+/* A value is yielded to `caller`: suspend the generators there that wait for a throw() and pass it on,
+ * without events; who gets it.  *link points to the exception state of the first one. */
 _PyInterpreterFrame *slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link,
                                        _PyInterpreterFrame *caller);
 

@@ -157,8 +157,8 @@ extern const char slp_send_sequence_doc[];
 /* Make `before` (stolen; None: no context) the thread's context again. */
 void slp_context_restore(PyThreadState *tstate, PyObject *before);
 
-/* tasklet(...)(...) and setup(), a soft function (slp_softcall.h): the frame of a simple Python function is made
- * of the caller's stack at once. */
+/* tasklet(...)(...) and setup(), a soft function (slp_softcall.h): the frame of a simple Python function is
+ * made of the caller's stack at once. */
 PyObject *slp_tasklet_soft_setup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
                                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                                  _PyInterpreterFrame **top);

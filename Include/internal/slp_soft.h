@@ -105,9 +105,9 @@ slp_has_heap_type(PyObject *obj)
 
 /* --- attributes (Python/soft_attr.c) --- */
 
-/* owner.name.  NULL `receiver`: the value.  Else, where it is a method of a class, *receiver may be set to its
- * self (a new reference), and the answer is the unbound method; it is not touched otherwise.
- * NULL `top`: the answer SLP_ENTER says that there may be frames to enter, and nothing was done. */
+/* owner.name.  NULL `receiver`: the value.  Else, where it is a method of a class, *receiver may be set to
+ * its self (a new reference), and the answer is the unbound method; it is not touched otherwise. NULL
+ * `top`: the answer SLP_ENTER says that there may be frames to enter, and nothing was done. */
 PyObject *slp_soft_getattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner,
                            PyObject *name, PyObject **receiver, _PyInterpreterFrame **top);
 /* owner.name = value, or del owner.name (value NULL).  Result: None, pushed nowhere: when the frames

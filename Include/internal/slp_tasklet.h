@@ -120,10 +120,10 @@ void slp_tasklet_drop_trace(PyTaskletObject *t);
  * (paused).  -1 with MemoryError. */
 int slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs);
 
-/* The same for callable(*args) with `nargs` values, where that is a Python function which takes just these as they
- * are: its frame stands on the base shim already, and the tasklet is like one that was interrupted before its first
- * instruction.  So no tuple is made, and nothing is there for the collector to look at.  1: done; 0: it is not as
- * simple as that, and nothing was done; -1 with MemoryError. */
+/* The same for callable(*args) with `nargs` values, where that is a Python function which takes just these
+ * as they are: its frame stands on the base shim already, and the tasklet is like one that was interrupted
+ * before its first instruction.  So no tuple is made, and nothing is there for the collector to look at.
+ * 1: done; 0: it is not as simple as that, and nothing was done; -1 with MemoryError. */
 int slp_tasklet_make_frames(PyTaskletObject *t, PyObject *callable, PyObject *const *args, Py_ssize_t nargs);
 
 /* Drop all frames of a tasklet that is not current, without running any of their code. */

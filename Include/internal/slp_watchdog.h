@@ -58,8 +58,8 @@ struct slp_thread;
 /* The same while it only estimates. */
 #define SLP_COARSE 2
 
-/* So many ticks, the last of a slice, are counted one by one; before, they are estimated at the ends of loops and
- * at the beginnings of functions. */
+/* So many ticks, the last of a slice, are counted one by one; before, they are estimated at the ends of
+ * loops and at the beginnings of functions. */
 #define SLP_EXACT_TICKS 100
 
 typedef struct slp_watchdog {

@@ -3,9 +3,10 @@
  * A program that makes a million tasklets touches 500 MB of fresh pages, and the kernel needs longer to hand
  * them out one fault after the other than the tasklets need to run.  An arena is taken as a whole instead.
  *
- * Measured with skynet, 1,000,000 tasklets alive (CPU seconds, the kernel's part in brackets): 0.86 (0.36) page by
- * page, 0.72 (0.22) with arenas taken as a whole.  Rejected: huge pages, 1.6 (1.15), since two megabytes
- * have to be cleared before the first byte is used, and a virtual machine's host pays for them once more.
+ * Measured with skynet, 1,000,000 tasklets alive (CPU seconds, the kernel's part in brackets): 0.86 (0.36)
+ * page by page, 0.72 (0.22) with arenas taken as a whole.  Rejected: huge pages, 1.6 (1.15), since two
+ * megabytes have to be cleared before the first byte is used, and a virtual machine's host pays for them
+ * once more.
  */
 #include <stddef.h>
 #include <sys/mman.h>
