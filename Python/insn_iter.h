@@ -106,7 +106,18 @@ INSTRUCTION(FOR_ITER)
         }
     }
     PyObject *item;
-    if (SLP_UNLIKELY(type->tp_iternext == slp_channel_iternext)) {
+    if (slp_is_soft_iterator(type) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        *(intptr_t *)sp = oparg;
+        item = slp_soft_next(tstate, frame, iterator, &top);
+        if (item == SLP_ENTER) {
+            RUN_FRAMES(top);
+        }
+        if (item == SLP_NOT_SOFT) {
+            item = type->tp_iternext(iterator);
+        }
+    }
+    else if (SLP_UNLIKELY(type->tp_iternext == slp_channel_iternext)) {
         slp_thread *thread = slp_thread_get(tstate);
         if (thread == NULL) {
             ERROR();
@@ -189,7 +200,26 @@ INSTRUCTION(SEND)
 
     PyObject *result;
     PySendResult status;
-    if (tstate->c_tracefunc == NULL) {
+    if (sent == Py_None && slp_is_soft_iterator(Py_TYPE(receiver)) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        *(intptr_t *)sp = oparg;
+        result = slp_soft_next(tstate, frame, receiver, &top);
+        if (result == SLP_ENTER) {
+            Py_DECREF(sent);
+            RUN_FRAMES(top);
+        }
+        if (result == SLP_NOT_SOFT) {
+            result = Py_TYPE(receiver)->tp_iternext(receiver);
+        }
+        if (result == NULL && tstate->c_tracefunc != NULL
+            && _PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
+            slp_trace_exception(tstate, frame);
+        }
+        status = result != NULL                                   ? PYGEN_NEXT
+                 : _PyGen_FetchStopIterationValue(&result) == 0 ? PYGEN_RETURN
+                                                                : PYGEN_ERROR;
+    }
+    else if (tstate->c_tracefunc == NULL) {
         status = PyIter_Send(receiver, sent, &result);
     }
     else {
@@ -230,10 +260,13 @@ generator_returned:
     PyObject *value = returned_value;
     assert(*(intptr_t *)sp >= 0);
     const int distance = (int)*(intptr_t *)sp & ~SLP_WAITS_FOR_THROW;
-    /* Generators and coroutine.__await__() say without a StopIteration that they return None. */
+    /* Generators and coroutine.__await__() say without a StopIteration that they return None, and so do
+     * builtin iterators at their end. */
     if (SLP_UNLIKELY(tstate->c_tracefunc != NULL) && !(*(intptr_t *)sp & SLP_WAITS_FOR_THROW)
+        && !slp_is_shim(frame)
         && (value != Py_None
-            || !(Py_IS_TYPE(sp[-1], &PyGen_Type) || Py_IS_TYPE(sp[-1], &_PyCoroWrapper_Type)))) {
+            || !(Py_IS_TYPE(sp[-1], &PyGen_Type) || Py_IS_TYPE(sp[-1], &_PyCoroWrapper_Type)
+                 || slp_is_soft_iterator(Py_TYPE(sp[-1]))))) {
         STORE_STACK();
         if (slp_trace_stop_iteration(tstate, frame, value) < 0) {
             /* A loop passes over what the tracer raises at its end, whatever it iterates. */

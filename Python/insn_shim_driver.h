@@ -264,4 +264,39 @@ INSTRUCTION(SLP_CACHE_RESULT)
     CHECK_BREAKER();
     NEXT_AFTER_CALL();
 }
+
+/* --- iterators (iterators.c) --- */
+
+INSTRUCTION(SLP_ADVANCE)
+{
+    _PyInterpreterFrame *top;
+    const slp_event event = (slp_event)(oparg & 3);
+    PyObject *value = event == SLP_EVENT_START ? NULL : *--sp;
+    while (sp > frame->localsplus + 3) {
+        DROP(1);
+    }
+    PyObject *answer =
+        slp_iterator_advance(tstate, frame, event, (oparg & SLP_ADVANCE_GUARDED) != 0, value, &top);
+    if (answer == SLP_ENTER) {
+        LOAD_FRAME();
+        RUN_FRAMES(top);
+    }
+    if (answer == NULL) {
+        if (_PyErr_Occurred(tstate)) {
+            ERROR();
+        }
+        STORE_STACK();
+        _PyInterpreterFrame *caller = frame->previous;
+        cframe.current_frame = caller;
+        slp_frame_clear_and_pop(tstate, frame);
+        frame = caller;
+        LOAD_FRAME();
+        returned_value = Py_NewRef(Py_None);
+        goto generator_returned;
+    }
+    POP_SHIM();
+    *sp++ = answer;
+    CHECK_BREAKER();
+    NEXT_AFTER_CALL();
+}
 #undef POP_SHIM

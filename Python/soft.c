@@ -2,6 +2,7 @@
 #include "slp_soft.h"
 
 #include "slp_frame.h"
+#include "slp_iterators.h"
 #include "slp_softcall.h"
 
 PyObject slp_enter_token = {
@@ -87,6 +88,7 @@ slp_soft_init(void)
     slp_soft_builtins_init();
     slp_soft_classes_init();
     slp_soft_generators_init();
+    slp_soft_iterators_init();
     slp_soft_context_init();
     slp_soft_exec_init();
     slp_soft_async_init();

@@ -25,6 +25,7 @@
 #include "slp_eval.h"
 
 #include "slp_generators.h"
+#include "slp_iterators.h"
 #include "slp_softcall.h"
 
 /* [iterator]: next(iterator), generator.send(), generator.throw() */
@@ -114,6 +115,37 @@ send_with_frames(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *ge
     return SLP_ENTER;
 }
 
+/* next() of a builtin iterator with Python code behind it. */
+static PyObject *
+next_of_iterator(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *iterator, PyObject *instead,
+                 _PyInterpreterFrame **top)
+{
+    if (!slp_iterates_in_python(iterator)) {
+        return SLP_NOT_SOFT;
+    }
+    _PyInterpreterFrame *shim = slp_push_next(tstate, below, iterator, instead);
+    if (shim == NULL) {
+        return NULL;
+    }
+    PyObject *answer = slp_soft_next(tstate, shim, iterator, top);
+    if (answer == SLP_ENTER) {
+        return answer;
+    }
+    slp_frame_clear_and_pop(tstate, shim);
+    if (answer == SLP_NOT_SOFT || answer != NULL) {
+        return answer;
+    }
+    if (instead != NULL
+        && (!_PyErr_Occurred(tstate) || _PyErr_ExceptionMatches(tstate, PyExc_StopIteration))) {
+        _PyErr_Clear(tstate);
+        return Py_NewRef(instead);
+    }
+    if (!_PyErr_Occurred(tstate)) {
+        _PyErr_SetNone(tstate, PyExc_StopIteration);
+    }
+    return NULL;
+}
+
 /* What else is registered for next(), or NULL. */
 static slp_soft_function next_of_others;
 
@@ -121,6 +153,9 @@ static PyObject *
 soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
+    if (nargs >= 1 && nargs <= 2 && kwnames == NULL && slp_is_soft_iterator(Py_TYPE(args[0]))) {
+        return next_of_iterator(tstate, below, args[0], nargs == 2 ? args[1] : NULL, top);
+    }
     if (nargs < 1 || nargs > 2 || kwnames != NULL || !Py_IS_TYPE(args[0], &PyGen_Type)) {
         return next_of_others == NULL ? SLP_NOT_SOFT
                                       : next_of_others(tstate, below, self, args, nargs, kwnames, top);
@@ -137,6 +172,17 @@ soft_next_method(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *se
         return SLP_NOT_SOFT;
     }
     return send_with_frames(tstate, below, self, Py_None, NULL, top);
+}
+
+PyObject *
+slp_soft_iterator_next_method(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                              _PyInterpreterFrame **top)
+{
+    if (nargs != 0 || kwnames != NULL || !slp_is_soft_iterator(Py_TYPE(self))) {
+        return SLP_NOT_SOFT;
+    }
+    return next_of_iterator(tstate, below, self, NULL, top);
 }
 
 static PyObject *
@@ -380,7 +426,9 @@ make_shims(void)
         SLP_GIVE, 0,
         POP_TOP, 0,
         SLP_GIVE, 0,
+        SLP_DEFAULT, 0,          /* 4 */
     };
+    static const uint8_t default_handlers[] = {COVER(0, 1, 4, 1)};
     static const uint8_t close_code[] = {
         SLP_CLOSE_INNER, 8,
         PRECALL, 0, CACHE, 0,
@@ -417,7 +465,8 @@ make_shims(void)
     };
     static const uint8_t exit_handlers[] = {COVER(0, 8, 12, 2)};
     shim_next = make_shim("<next>", 2, next_code, sizeof(next_code), NULL, 0);
-    shim_next_default = make_shim("<next with default>", 3, default_code, sizeof(default_code), NULL, 0);
+    shim_next_default = make_shim("<next with default>", 3, default_code, sizeof(default_code),
+                                  default_handlers, sizeof(default_handlers));
     shim_close = make_shim("<close>", 4, close_code, sizeof(close_code), close_handlers,
                            sizeof(close_handlers));
     shim_throw_inner = make_shim("<throw>", 5, throw_code, sizeof(throw_code), throw_handlers,

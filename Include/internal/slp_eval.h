@@ -31,6 +31,7 @@
 #include "slp_base.h"
 #include "slp_callargs.h"
 #include "slp_frame.h"
+#include "slp_iterators.h"
 #include "slp_opcodes.h"
 #include "slp_shims.h"
 #include "slp_softcall.h"
@@ -77,13 +78,7 @@ PyObject *slp_generator_from_frame(PyThreadState *tstate, _PyInterpreterFrame *f
 /* Make `before` (stolen; None: no context) the thread's context again. */
 void slp_context_restore(PyThreadState *tstate, PyObject *before);
 
-/* The iterator types whose next value FOR_ITER takes without a call. */
-typedef struct {
-    PyObject_HEAD
-    Py_ssize_t it_index;
-    PyObject *it_seq;
-} slp_sequence_iterator;
-
+/* That of range(), whose next value FOR_ITER takes without a call, as it does with a list's. */
 typedef struct {
     PyObject_HEAD
     long index;

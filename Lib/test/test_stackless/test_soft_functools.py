@@ -240,7 +240,8 @@ class Differential(unittest.TestCase):
                     chosen = random.Random(5)
                     for i in range(300):
                         args = chosen.choice([(1,), (1.0,), (True,), ("a",), (1, 2), (1, 2.0), (), (3,), ((1, 2),),
-                                              (None,), (int,), (len,), (f,), (frozenset((1,)),), ([],), (Equal(i),), (5,)])
+                                              (None,), (int,), (len,), (f,), (frozenset((1,)),), ([],), (Equal(i),),
+                                              (5,)])
                         kwargs = chosen.choice([{}, {}, {}, {"a": 1}, {"b": 1, "a": 2}, {"a": 2, "b": 1},
                                                 {"a": []}])
                         try:

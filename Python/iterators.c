@@ -1,0 +1,590 @@
+/* The driver of soft iterators (slp_iterators.h): runs step functions, and pushes frames for what they ask.
+ *
+ * The shim's code:
+ *
+ *      0  SLP_ADVANCE START     where a nested iterator begins
+ *      1  SLP_STEP 1            waits here for what was asked; a value goes on at 2, the end at 3
+ *      2  SLP_ADVANCE VALUE
+ *      3  SLP_ADVANCE END
+ *      4  SLP_STEP 1            the same, guarded: an exception goes on at 7
+ *      5  SLP_ADVANCE VALUE
+ *      6  SLP_ADVANCE END
+ *      7  SLP_ADVANCE RAISED
+ */
+#include "slp_iterators.h"
+
+#include "slp_frame.h"
+#include "slp_generators.h"
+#include "slp_support.h"
+
+slp_soft_iterator slp_soft_iterators[SLP_MAX_SOFT_ITERATORS];
+static int registered;
+
+/* Stack: iterator, phase, work or NULL, what is being asked. */
+static PyCodeObject *shim_iterator;
+enum { WAIT = 1, GUARDED_WAIT = 4 };
+enum { SLOT_SELF, SLOT_PHASE, SLOT_WORK, SLOTS };
+
+/* The phase of a request whose value is the answer. */
+#define ANSWERING (-1)
+
+/* --- which iterators ---------------------------------------------------------------------------- */
+
+/* Nested deeper than this, Python code is taken to be behind. */
+#define MAX_DEPTH 8
+
+bool
+slp_iterates_below(PyObject *obj, int depth)
+{
+    PyTypeObject *type = Py_TYPE(obj);
+    if (type == &PyGen_Type) {
+        return true;
+    }
+    if (type->tp_iternext == slp_python_slots.type.tp_iternext) {
+        return slp_python_method(type, &_Py_ID(__next__)) != NULL;
+    }
+    if (slp_is_soft_iterator(type)) {
+        slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
+        return type->tp_iternext == soft->iternext && (depth >= MAX_DEPTH || soft->in_python(obj, depth + 1));
+    }
+    return false;
+}
+
+bool
+slp_iterates_in_python(PyObject *obj)
+{
+    return slp_iterates_below(obj, 0);
+}
+
+void
+slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int))
+{
+    if (slp_is_soft_iterator(type) || type->tp_as_async != NULL) {
+        return;
+    }
+    if (registered == SLP_MAX_SOFT_ITERATORS) {
+        Py_FatalError("the table of soft iterators is full");
+    }
+    slp_soft_iterator *soft = &slp_soft_iterators[registered++];
+    soft->iternext = type->tp_iternext;
+    soft->step = step;
+    soft->in_python = in_python;
+    type->tp_as_async = &soft->async;
+    slp_soft_register_slot((void *)type->tp_iternext, slp_soft_iterator_next_method);
+}
+
+/* --- frames ------------------------------------------------------------------------------------- */
+
+/* The shim that waits for what the step asks, with its state on it: a new one on `below`, unless there is
+ * one.  NULL with an exception. */
+static _PyInterpreterFrame *
+wait_on_shim(slp_step *step, _PyInterpreterFrame *below)
+{
+    PyObject *phase = PyLong_FromLong(step->phase);
+    if (phase == NULL) {
+        return NULL;
+    }
+    int entry = step->guarded ? GUARDED_WAIT : WAIT;
+    if (step->shim == NULL) {
+        PyObject *values[SLOTS] = {Py_NewRef(step->self), phase, step->work};
+        step->work = NULL;
+        step->shim = slp_shim_push(step->tstate, below, shim_iterator, entry, values, SLOTS);
+        if (step->shim == NULL) {
+            return NULL;
+        }
+    }
+    else {
+        Py_SETREF(step->shim->localsplus[SLOT_PHASE], phase);
+        assert(step->shim->localsplus[SLOT_WORK] == NULL);
+        step->shim->localsplus[SLOT_WORK] = step->work;
+        step->work = NULL;
+    }
+    step->shim->prev_instr = _PyCode_CODE(shim_iterator) + entry;
+    step->shim->stacktop = SLOTS;
+    return step->shim;
+}
+
+/* Nothing was to be waited for, after all. */
+static void
+stop_waiting(slp_step *step)
+{
+    _PyInterpreterFrame *shim = step->shim;
+    step->work = shim->localsplus[SLOT_WORK];
+    shim->localsplus[SLOT_WORK] = NULL;
+    if (shim->stacktop > SLOTS) {
+        shim->stacktop = SLOTS;
+        Py_DECREF(shim->localsplus[SLOTS]);
+    }
+}
+
+/* Push what asks `iterator` on the shim that waits, as FOR_ITER would.  SLP_NOT_SOFT: C has to ask. */
+static PyObject *
+ask_with_frames(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    PyThreadState *tstate = step->tstate;
+    PyObject *iterator = step->callee;
+    PyTypeObject *type = Py_TYPE(iterator);
+    bool is_generator = type == &PyGen_Type;
+    PyFunctionObject *func = NULL;
+    if (is_generator) {
+        if (((PyGenObject *)iterator)->gi_frame_state >= FRAME_EXECUTING) {
+            return SLP_NOT_SOFT;
+        }
+    }
+    else if (type->tp_iternext == slp_python_slots.type.tp_iternext) {
+        func = slp_python_method(type, &_Py_ID(__next__));
+        if (func == NULL) {
+            return SLP_NOT_SOFT;
+        }
+    }
+    else if (!slp_is_soft_iterator(type) || !slp_iterates_in_python(iterator)) {
+        return SLP_NOT_SOFT;
+    }
+    Py_INCREF(iterator);
+    _PyInterpreterFrame *shim = wait_on_shim(step, below);
+    if (shim == NULL) {
+        Py_DECREF(iterator);
+        return NULL;
+    }
+    shim->localsplus[SLOTS] = iterator;
+    shim->stacktop = SLOTS + 1;
+    slp_frame_wait(shim, _Py_OPARG(*shim->prev_instr));
+    if (is_generator) {
+        *top = slp_resume_generator(tstate, (PyGenObject *)iterator, shim, Py_NewRef(Py_None));
+        return SLP_ENTER;
+    }
+    if (func != NULL) {
+        return slp_enter_function(tstate, shim, func, &iterator, 1, NULL, top);
+    }
+    PyObject *values[] = {Py_NewRef(iterator), PyLong_FromLong(0), NULL};
+    *top = slp_shim_push(tstate, shim, shim_iterator, 0, values, SLOTS);
+    return *top == NULL ? NULL : SLP_ENTER;
+}
+
+/* The soft way for all requests but SLP_DO_ASK, which `shim` waits for. */
+static PyObject *
+request_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *shim, _PyInterpreterFrame **top)
+{
+    PyThreadState *tstate = step->tstate;
+    PyFunctionObject *func;
+    PyObject *args[2];
+    bool is_len;
+    switch (request) {
+    case SLP_DO_CALL:
+    case SLP_DO_TAIL:
+        return slp_soft_call(tstate, shim, step->callee, step->args, step->nargs, NULL, top);
+    case SLP_DO_TRUTH:
+        func = slp_truth_method(step->operands[0], &is_len);
+        return slp_enter_checked(tstate, shim, is_len ? SLP_RESULT_LEN_TRUTH : SLP_RESULT_BOOL, func,
+                                 step->operands, 1, top);
+    case SLP_DO_EQUAL:
+        *top = slp_operator_shim(tstate, shim, slp_shim_compare, Py_NewRef(step->operands[0]),
+                                 Py_NewRef(step->operands[1]), Py_EQ);
+        return *top == NULL ? NULL : SLP_ENTER;
+    case SLP_DO_ADD:
+        *top = slp_operator_shim(tstate, shim, slp_shim_binary, Py_NewRef(step->operands[0]),
+                                 Py_NewRef(step->operands[1]), NB_ADD);
+        return *top == NULL ? NULL : SLP_ENTER;
+    case SLP_DO_ITER:
+        return slp_soft_iter(tstate, shim, step->operands[0], top);
+    case SLP_DO_ITEM:
+        func = slp_python_method(Py_TYPE(step->operands[0]), &_Py_ID(__getitem__));
+        args[0] = step->operands[0];
+        args[1] = PyLong_FromSsize_t(step->index);
+        if (args[1] == NULL) {
+            return NULL;
+        }
+        PyObject *answer = slp_enter_function(tstate, shim, func, args, 2, NULL, top);
+        Py_DECREF(args[1]);
+        return answer;
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* May request_with_frames() have frames? */
+static bool
+leads_to_python(slp_step *step, slp_do request)
+{
+    PyObject *obj = step->operands[0];
+    bool is_len;
+    PySequenceMethods *sequence;
+    switch (request) {
+    case SLP_DO_CALL:
+    case SLP_DO_TAIL:
+        return slp_may_be_soft(step->callee);
+    case SLP_DO_TRUTH:
+        return slp_has_heap_type(obj) && slp_truth_method(obj, &is_len) != NULL;
+    case SLP_DO_EQUAL:
+        return slp_is_python_comparison(obj, step->operands[1]);
+    case SLP_DO_ADD:
+        return slp_is_python_operator(obj, step->operands[1], NB_ADD);
+    case SLP_DO_ITER:
+        return slp_has_heap_type(obj);
+    case SLP_DO_ITEM:
+        sequence = Py_TYPE(obj)->tp_as_sequence;
+        return sequence != NULL && sequence->sq_item == slp_python_slots.sequence.sq_item
+               && slp_python_method(Py_TYPE(obj), &_Py_ID(__getitem__)) != NULL;
+    default:
+        return false;
+    }
+}
+
+/* Do a request in C; NULL with an exception, or at the end of an iterator. */
+static PyObject *
+request_in_c(slp_step *step, slp_do request)
+{
+    switch (request) {
+    case SLP_DO_ASK:
+        return Py_TYPE(step->callee)->tp_iternext(step->callee);
+    case SLP_DO_CALL:
+    case SLP_DO_TAIL:
+        return PyObject_Vectorcall(step->callee, step->args, (size_t)step->nargs, NULL);
+    case SLP_DO_TRUTH: {
+        int truth = PyObject_IsTrue(step->operands[0]);
+        return truth < 0 ? NULL : PyBool_FromLong(truth);
+    }
+    case SLP_DO_EQUAL:
+        return PyObject_RichCompare(step->operands[0], step->operands[1], Py_EQ);
+    case SLP_DO_ADD:
+        return PyNumber_Add(step->operands[0], step->operands[1]);
+    case SLP_DO_ITER:
+        return PyObject_GetIter(step->operands[0]);
+    case SLP_DO_ITEM:
+        return PySequence_GetItem(step->operands[0], step->index);
+    default:
+        Py_UNREACHABLE();
+    }
+}
+
+/* --- the driver --------------------------------------------------------------------------------- */
+
+/* An exception that is set, or the end, is the outcome of a request. */
+static void
+note_failure(slp_step *step)
+{
+    if (!_PyErr_Occurred(step->tstate)) {
+        step->event = SLP_EVENT_END;
+        return;
+    }
+    PyObject *type, *value, *traceback;
+    _PyErr_Fetch(step->tstate, &type, &value, &traceback);
+    _PyErr_NormalizeException(step->tstate, &type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    step->event = SLP_EVENT_RAISED;
+    step->value = value;
+}
+
+/* Have a request done by frames.  SLP_NOT_SOFT: C has to do it. */
+static PyObject *
+do_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    PyObject *answer;
+    if (step->tstate->interp->eval_frame != NULL) {
+        return SLP_NOT_SOFT;
+    }
+    if (request == SLP_DO_TAIL && step->shim == NULL) {
+        return slp_soft_call(step->tstate, below, step->callee, step->args, step->nargs, NULL, top);
+    }
+    if (request == SLP_DO_ASK) {
+        answer = ask_with_frames(step, below, top);
+    }
+    else if (leads_to_python(step, request)) {
+        _PyInterpreterFrame *shim = wait_on_shim(step, below);
+        answer = shim == NULL ? NULL : request_with_frames(step, request, shim, top);
+    }
+    else {
+        return SLP_NOT_SOFT;
+    }
+    if (answer != SLP_ENTER && step->shim != NULL && step->work == NULL) {
+        stop_waiting(step);
+    }
+    return answer;
+}
+
+/* Do a request.  SLP_ENTER, or NULL with the outcome in `step`; *raised: the outcome is to be raised. */
+static PyObject *
+do_request(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterpreterFrame **top,
+           bool *raised)
+{
+    PyObject *callee = Py_XNewRef(step->callee), *value = step->value;
+    PyObject *operands[2] = {Py_XNewRef(step->operands[0]), Py_XNewRef(step->operands[1])};
+    step->value = NULL;
+    if (request == SLP_DO_TAIL) {
+        step->phase = ANSWERING;
+    }
+    PyObject *answer = do_with_frames(step, request, below, top);
+    if (answer == SLP_NOT_SOFT) {
+        answer = request_in_c(step, request);
+    }
+    *raised = answer == NULL && !step->guarded && _PyErr_Occurred(step->tstate) != NULL;
+    if (answer != NULL) {
+        step->event = SLP_EVENT_VALUE;
+        step->value = answer == SLP_ENTER ? NULL : answer;
+    }
+    else if (!*raised) {
+        note_failure(step);
+    }
+    if (callee != NULL || operands[0] != NULL || value != NULL) {
+        PyObject *type, *error, *traceback;
+        _PyErr_Fetch(step->tstate, &type, &error, &traceback);
+        Py_XDECREF(callee);
+        Py_XDECREF(operands[0]);
+        Py_XDECREF(operands[1]);
+        Py_XDECREF(value);
+        _PyErr_Restore(step->tstate, type, error, traceback);
+    }
+    return answer == SLP_ENTER ? SLP_ENTER : NULL;
+}
+
+/* Run steps until there is an answer, or frames have to run. */
+static PyObject *
+run(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    slp_soft_iterator *soft = (slp_soft_iterator *)Py_TYPE(step->self)->tp_as_async;
+    PyObject *answer = NULL;
+    for (;;) {
+        if (step->phase == ANSWERING) {
+            answer = slp_step_take(step);
+            break;
+        }
+        step->guarded = false;
+        step->callee = step->operands[0] = step->operands[1] = NULL;
+        slp_do request = soft->step(step);
+        if (request == SLP_DO_ANSWER) {
+            answer = slp_step_take(step);
+            break;
+        }
+        if (request == SLP_DO_END) {
+            break;
+        }
+        if (request == SLP_DO_C) {
+            answer = soft->iternext(step->self);
+            break;
+        }
+        bool raised;
+        if (do_request(step, request, below, top, &raised) == SLP_ENTER) {
+            answer = SLP_ENTER;
+            break;
+        }
+        if (raised) {
+            break;
+        }
+    }
+    Py_XDECREF(step->value);
+    Py_XDECREF(step->work);
+    return answer;
+}
+
+PyObject *
+slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *iterator,
+              _PyInterpreterFrame **top)
+{
+    PyTypeObject *type = Py_TYPE(iterator);
+    slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
+    if (type->tp_iternext != soft->iternext || !soft->in_python(iterator, 0)) {
+        return SLP_NOT_SOFT;
+    }
+    slp_step step = {.tstate = tstate, .self = iterator, .event = SLP_EVENT_START};
+    PyObject *answer = run(&step, below, top);
+    if (answer != SLP_ENTER && step.shim != NULL) {
+        slp_frame_clear_and_pop(tstate, step.shim);
+    }
+    return answer;
+}
+
+PyObject *
+slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_event event, bool guarded,
+                     PyObject *value, _PyInterpreterFrame **top)
+{
+    PyObject **slots = shim->localsplus;
+    slp_step step = {.tstate = tstate, .self = slots[SLOT_SELF], .event = event, .shim = shim};
+    step.phase = (int)PyLong_AsLong(slots[SLOT_PHASE]);
+    step.work = slots[SLOT_WORK];
+    slots[SLOT_WORK] = NULL;
+    shim->stacktop = SLOTS;
+    if (event == SLP_EVENT_END && value != Py_None) {
+        /* A generator's result. */
+        (void)_PyGen_SetStopIterationValue(value);
+        Py_DECREF(value);
+        value = NULL;
+        if (!guarded) {
+            Py_XDECREF(step.work);
+            return NULL;
+        }
+        note_failure(&step);
+    }
+    else if (event == SLP_EVENT_END) {
+        Py_DECREF(value);
+    }
+    else {
+        step.value = value;
+    }
+    return run(&step, shim->previous, top);
+}
+
+/* --- for step functions ------------------------------------------------------------------------- */
+
+bool
+slp_step_forgive(slp_step *step, PyObject *first, PyObject *second)
+{
+    PyObject *exc = slp_step_take(step);
+    assert(step->event == SLP_EVENT_RAISED);
+    if ((first != NULL && PyErr_GivenExceptionMatches(exc, first))
+        || (second != NULL && PyErr_GivenExceptionMatches(exc, second))) {
+        Py_DECREF(exc);
+        return true;
+    }
+    PyObject *type = Py_NewRef(PyExceptionInstance_Class(exc));
+    _PyErr_Restore(step->tstate, type, exc, PyException_GetTraceback(exc));
+    return false;
+}
+
+void
+slp_step_clear(slp_step *step, Py_ssize_t offset)
+{
+    PyObject *type, *value, *traceback;
+    PyObject *dropped = SLP_FIELD(step->self, PyObject *, offset);
+    SLP_FIELD(step->self, PyObject *, offset) = NULL;
+    _PyErr_Fetch(step->tstate, &type, &value, &traceback);
+    Py_XDECREF(dropped);
+    _PyErr_Restore(step->tstate, type, value, traceback);
+}
+
+/* Stands in for an iterator that has answered. */
+typedef struct {
+    PyObject_HEAD
+    PyObject **place;       /* where the iterator is to be again */
+    PyObject *iterator;
+    PyObject *value;
+    PyObject *exception[3];
+    bool asked;
+} answered;
+
+static PyObject *
+answered_next(PyObject *op)
+{
+    answered *self = (answered *)op;
+    self->asked = true;
+    *self->place = self->iterator;
+    if (self->value == NULL) {
+        PyErr_Restore(self->exception[0], self->exception[1], self->exception[2]);
+    }
+    return self->value;
+}
+
+/* Never reference counted: one lives on the C stack from the call of a tp_iternext until that asks it. */
+static PyTypeObject answered_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "_stackless.answered",
+    .tp_basicsize = sizeof(answered),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = answered_next,
+};
+
+PyObject *
+slp_iternext_with(PyObject *self, Py_ssize_t offset, PyObject *value)
+{
+    PyObject **place = &SLP_FIELD(self, PyObject *, offset);
+    answered stand_in = {
+        .ob_base = {.ob_refcnt = 2, .ob_type = &answered_type},
+        .place = place,
+        .iterator = *place,
+        .value = value,
+    };
+    if (value == NULL) {
+        PyErr_Fetch(&stand_in.exception[0], &stand_in.exception[1], &stand_in.exception[2]);
+    }
+    *place = (PyObject *)&stand_in;
+    PyObject *answer = Py_TYPE(self)->tp_iternext(self);
+    if (!stand_in.asked) {
+        *place = stand_in.iterator;
+        Py_XDECREF(value);
+    }
+    return answer;
+}
+
+/* --- finding out layouts ------------------------------------------------------------------------ */
+
+Py_ssize_t
+slp_find_word(PyObject *obj, Py_ssize_t word)
+{
+    Py_ssize_t offset = 0;
+    for (Py_ssize_t i = sizeof(PyObject); i < Py_TYPE(obj)->tp_basicsize; i += sizeof(Py_ssize_t)) {
+        if (SLP_FIELD(obj, Py_ssize_t, i) == word) {
+            if (offset != 0) {
+                return 0;
+            }
+            offset = i;
+        }
+    }
+    return offset;
+}
+
+/* What slp_find_tuple() looks for among an object's referents, and what it has found. */
+typedef struct {
+    PyObject *item;
+    PyObject *tuple;
+    int count;
+} wanted_tuple;
+
+static int
+visit_tuple(PyObject *obj, void *argument)
+{
+    wanted_tuple *wanted = argument;
+    if (PyTuple_CheckExact(obj) && PyTuple_GET_SIZE(obj) == 1 && PyTuple_GET_ITEM(obj, 0) == wanted->item) {
+        wanted->tuple = obj;
+        wanted->count++;
+    }
+    return 0;
+}
+
+Py_ssize_t
+slp_find_tuple(PyObject *obj, PyObject *item)
+{
+    wanted_tuple wanted = {item, NULL, 0};
+    (void)Py_TYPE(obj)->tp_traverse(obj, visit_tuple, &wanted);
+    return wanted.count == 1 ? slp_find_word(obj, (Py_ssize_t)wanted.tuple) : 0;
+}
+
+Py_ssize_t
+slp_find_int(PyObject *one, int before, PyObject *other, int after)
+{
+    Py_ssize_t offset = 0;
+    for (Py_ssize_t i = sizeof(PyObject); i < Py_TYPE(one)->tp_basicsize; i += sizeof(int)) {
+        if (SLP_FIELD(one, int, i) == before && SLP_FIELD(other, int, i) == after) {
+            if (offset != 0) {
+                return 0;
+            }
+            offset = i;
+        }
+    }
+    return offset;
+}
+
+void
+slp_iterators_init(void)
+{
+    static const uint8_t code[] = {
+        SLP_ADVANCE, SLP_EVENT_START,
+        SLP_STEP, 1,
+        SLP_ADVANCE, SLP_EVENT_VALUE,
+        SLP_ADVANCE, SLP_EVENT_END,
+        SLP_STEP, 1,
+        SLP_ADVANCE, SLP_EVENT_VALUE,
+        SLP_ADVANCE, SLP_EVENT_END | SLP_ADVANCE_GUARDED,
+        SLP_ADVANCE, SLP_EVENT_RAISED,
+    };
+    /* The start with its mark, the length, the handler, twice the depth. */
+    static const uint8_t handlers[] = {0x80 | GUARDED_WAIT, 1, 7, SLOTS << 1};
+    shim_iterator = slp_shim_make("<iterator>", SLOTS + 2, code, sizeof(code), handlers, sizeof(handlers));
+    if (shim_iterator == NULL || PyType_Ready(&answered_type) < 0) {
+        PyErr_Print();
+        Py_FatalError("cannot make the shim of iterators");
+    }
+}
