@@ -4,11 +4,14 @@
  * in the place of the modules' own; the module definition that these return has one more step of execution,
  * which gets the module when it is complete.
  */
+#include "slp_pickle.h"
 #include "slp_softcall.h"
 
 extern PyObject *PyInit__functools(void);
+extern PyObject *PyInit__pickle(void);
 extern PyObject *PyInit_itertools(void);
 PyObject *slp_init__functools(void);
+PyObject *slp_init__pickle(void);
 PyObject *slp_init_itertools(void);
 
 #define MAX_SLOTS 8
@@ -48,4 +51,15 @@ slp_init_itertools(void)
 {
     static PyModuleDef_Slot slots[MAX_SLOTS];
     return init_with_hook(PyInit_itertools, slp_soft_itertools, slots);
+}
+
+/* This one answers with the module itself. */
+PyObject *
+slp_init__pickle(void)
+{
+    PyObject *module = PyInit__pickle();
+    if (module != NULL && slp_pickle_hook(module) < 0) {
+        Py_CLEAR(module);
+    }
+    return module;
 }

@@ -112,6 +112,18 @@ size_t slp_native_margin(void);
  * result.  False where there is no memory for one (no exception set), and nothing was run. */
 bool slp_hop(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag, PyObject **result);
 
+/* Call function(argument) on a *wide* carrier, whose stack is far larger (512 MB of addresses; only what is
+ * touched costs memory): for C code that recurses by itself.  Where there is no memory for one, or one runs
+ * already, it is called here. */
+void slp_call_wide(struct slp_thread *th, void (*function)(void *), void *argument);
+
+/* How many bytes are left until an activation that begins here would hop, if a wide carrier runs; else 0. */
+size_t slp_wide_room(struct slp_thread *th);
+
+/* By how much the recursion limit is raised until the call on the running wide carrier ends.  Only where
+ * slp_wide_room() is not 0. */
+int *slp_wide_granted(struct slp_thread *th);
+
 /* The entry of a carrier that runs tasklets: its base activation (Stackless/core/switch.c). */
 void slp_carrier_main(void *thread);
 

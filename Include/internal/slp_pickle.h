@@ -28,6 +28,14 @@ int slp_add_stand_in(PyObject *module, PyTypeObject *stand_in, PyTypeObject *rea
 /* Raise ValueError "what: text"; NULL. */
 SLP_COLD PyObject *slp_refuse_image(const char *what, const char *format, ...);
 
+/* --- the C pickler (Stackless/pickling/deep.c) --- */
+
+/* Run it on a wide carrier from now on: `module` is _pickle, just made.  -1 with an exception. */
+int slp_pickle_hook(PyObject *module);
+
+/* A tasklet was reduced: errors of the dump that is under way will name it. */
+void slp_pickle_reduced(PyObject *tasklet);
+
 /* --- code and functions --- */
 
 extern PyTypeObject slp_stand_in_cell;
@@ -66,6 +74,7 @@ PyObject *slp_reduce_traceback(PyObject *module, PyObject *traceback);
 PyObject *slp_make_traceback(PyObject *module, PyObject *args);
 PyObject *slp_set_list_index(PyObject *module, PyObject *args);
 PyObject *slp_memory_index(PyObject *module, PyObject *iterator);
+PyObject *slp_slot_names(PyObject *module, PyObject *code);
 PyObject *slp_code_hash_method(PyObject *module, PyObject *code);
 
 /* A small object that pickles as the dict of the module `name`.  New reference. */

@@ -72,10 +72,12 @@ __all__ = [
     "PICKLEFLAGS_PRESERVE_AG_FINALIZER",
     "PICKLEFLAGS_PRESERVE_TRACING_STATE",
     "PICKLEFLAGS_RESET_AG_FINALIZER",
+    "PickleProblem",
     "atomic",
     "bomb",
     "channel",
     "enable_softswitch",
+    "explain_pickle",
     "get_channel_callback",
     "get_schedule_callback",
     "get_thread_info",
@@ -156,6 +158,8 @@ class _StacklessModule(ModuleType):
         return self.__reduce__()
 
 
+explain_pickle = _pickling.explain_pickle
+PickleProblem = _pickling.PickleProblem
 _pickling.register()
 _reducers.register()
 

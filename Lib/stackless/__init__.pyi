@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from traceback import StackSummary
 from types import FrameType, ModuleType, SimpleNamespace, TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 from typing_extensions import ParamSpec, Self, TypeAlias, final
 
 __all__ = [
@@ -10,10 +10,12 @@ __all__ = [
     "PICKLEFLAGS_PRESERVE_AG_FINALIZER",
     "PICKLEFLAGS_PRESERVE_TRACING_STATE",
     "PICKLEFLAGS_RESET_AG_FINALIZER",
+    "PickleProblem",
     "atomic",
     "bomb",
     "channel",
     "enable_softswitch",
+    "explain_pickle",
     "get_channel_callback",
     "get_schedule_callback",
     "get_thread_info",
@@ -186,6 +188,17 @@ class atomic:
     def __exit__(self, /, *exc_info: object) -> None: ...
 
 def _tasklet_get_unpicklable_state(tasklet: tasklet, /) -> dict[str, Any]: ...
+class PickleProblem(NamedTuple):
+    tasklet: tasklet  # type: ignore[valid-type]
+    function: str | None
+    filename: str | None
+    line: int | None
+    where: str
+    obj: Any
+    reason: str
+    advice: str
+
+def explain_pickle(tasklet: tasklet) -> list[PickleProblem]: ...
 def enable_softswitch(flag: bool | int | None, /) -> bool: ...
 def get_channel_callback() -> _ChannelCallback | None: ...
 def get_schedule_callback() -> _ScheduleCallback | None: ...

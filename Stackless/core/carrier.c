@@ -33,6 +33,15 @@
 #define SLAB_OFFSET   ((size_t)64 * 1024)
 #define SLAB_SIZE     (SLAB_OFFSET + SLAB_CARRIERS * STACK_SIZE)
 
+/* A wide carrier, for C code that recurses by itself and is known to (slp_call_wide()), and how much of it
+ * keeps its pages after use. */
+#if SIZEOF_VOID_P < 8
+#  define WIDE_SIZE ((size_t)32 * 1024 * 1024)
+#else
+#  define WIDE_SIZE ((size_t)512 * 1024 * 1024)
+#endif
+#define WIDE_KEPT ((size_t)1024 * 1024)
+
 /* Free carriers that keep their pages, and that keep their slabs. */
 #define KEPT_FREE 32
 
@@ -55,6 +64,9 @@ struct slp_slab {
     slp_slab *next_of_all;             /* in the list of all */
     slp_slab *prev_of_all;
     char *mapping;
+    bool wide;                         /* it has one carrier, a wide one, */
+    bool deep;                         /*   much of whose stack may have been touched, */
+    int granted;                       /*   and by which the recursion limit is raised */
     slp_carrier *free;                 /* linked by `below` */
     int free_count;
     slp_carrier carriers[SLAB_CARRIERS];
@@ -155,6 +167,22 @@ new_slab(void)
     return 0;
 }
 
+/* Make a free carrier ready to be entered. */
+static void
+prepare(slp_carrier *carrier, void (*entry)(void *value))
+{
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(carrier->low, (size_t)(carrier->high - carrier->low));
+#endif
+    carrier->below = NULL;
+    carrier->home = NULL;
+    carrier->tasklet = NULL;
+    carrier->limit = carrier->low + MARGIN;
+    carrier->start = (_PyCFrame){0};
+    carrier->cframe = &carrier->start;
+    carrier->sp = slp_platf_prepare(carrier->low, carrier->high, entry);
+}
+
 slp_carrier *
 slp_carrier_new(void (*entry)(void *value))
 {
@@ -170,17 +198,73 @@ slp_carrier_new(void (*entry)(void *value))
         close_slab(slab);
     }
     free_count--;
-#if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(carrier->low, (size_t)(carrier->high - carrier->low));
-#endif
-    carrier->below = NULL;
-    carrier->home = NULL;
-    carrier->tasklet = NULL;
-    carrier->limit = carrier->low + MARGIN;
-    carrier->start = (_PyCFrame){0};
-    carrier->cframe = &carrier->start;
-    carrier->sp = slp_platf_prepare(carrier->low, carrier->high, entry);
+    prepare(carrier, entry);
     return carrier;
+}
+
+/* --- wide ones --- */
+
+/* A free wide carrier, or NULL: one is kept. */
+static slp_carrier *spare_wide;
+
+static slp_carrier *
+new_wide(void (*entry)(void *value))
+{
+    slp_overflow_watch();
+    slp_carrier *carrier = spare_wide;
+    if (carrier == NULL) {
+        slp_slab *slab = PyMem_RawCalloc(1, sizeof(slp_slab));
+        if (slab == NULL) {
+            return NULL;
+        }
+        slab->mapping = mmap(NULL, WIDE_SIZE, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (slab->mapping == MAP_FAILED) {
+            PyMem_RawFree(slab);
+            return NULL;
+        }
+        (void)madvise(slab->mapping, WIDE_SIZE, MADV_NOHUGEPAGE);
+        install_guard(slab->mapping);
+        slab->wide = true;
+        slab->next_of_all = all_slabs;
+        if (all_slabs != NULL) {
+            all_slabs->prev_of_all = slab;
+        }
+        all_slabs = slab;
+        carrier = &slab->carriers[0];
+        carrier->slab = slab;
+        carrier->low = slab->mapping + SLP_GUARD_SIZE;
+        carrier->high = slab->mapping + WIDE_SIZE;
+    }
+    spare_wide = NULL;
+    prepare(carrier, entry);
+    return carrier;
+}
+
+/* Take a slab without carriers in use out of the list of all, and free it. */
+static void
+free_slab(slp_slab *slab, size_t size)
+{
+    if (slab->next_of_all != NULL) {
+        slab->next_of_all->prev_of_all = slab->prev_of_all;
+    }
+    *(slab->prev_of_all != NULL ? &slab->prev_of_all->next_of_all : &all_slabs) = slab->next_of_all;
+    munmap(slab->mapping, size);
+    PyMem_RawFree(slab);
+}
+
+static void
+free_wide(slp_carrier *carrier)
+{
+    if (spare_wide != NULL) {
+        free_slab(carrier->slab, WIDE_SIZE);
+        return;
+    }
+    spare_wide = carrier;
+    if (carrier->slab->deep) {
+        carrier->slab->deep = false;
+        (void)madvise(carrier->low, (size_t)(carrier->high - WIDE_KEPT - carrier->low), MADV_DONTNEED);
+    }
 }
 
 void
@@ -190,6 +274,10 @@ slp_carrier_free(slp_carrier *carrier)
     carrier->sp = NULL;
     carrier->tasklet = NULL;
     carrier->cframe = carrier->home = NULL;
+    if (slab->wide) {
+        free_wide(carrier);
+        return;
+    }
     carrier->below = slab->free;
     slab->free = carrier;
     if (slab->free_count++ == 0) {
@@ -202,13 +290,8 @@ slp_carrier_free(slp_carrier *carrier)
     if (slab->free_count == SLAB_CARRIERS) {
         /* The page tables go, too. */
         close_slab(slab);
-        if (slab->next_of_all != NULL) {
-            slab->next_of_all->prev_of_all = slab->prev_of_all;
-        }
-        *(slab->prev_of_all != NULL ? &slab->prev_of_all->next_of_all : &all_slabs) = slab->next_of_all;
         free_count -= SLAB_CARRIERS;
-        munmap(slab->mapping, SLAB_SIZE);
-        PyMem_RawFree(slab);
+        free_slab(slab, SLAB_SIZE);
         return;
     }
     (void)madvise(carrier->low, (size_t)(carrier->high - carrier->low), MADV_DONTNEED);
@@ -367,6 +450,68 @@ slp_hop(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag, PyObje
     slp_carrier_free(carrier);
     *result = h.result;
     return true;
+}
+
+/* --- calls on wide carriers --- */
+
+typedef struct {
+    slp_thread *th;
+    void (*function)(void *);
+    void *argument;
+    slp_carrier *carrier;
+} wide_call;
+
+/* The oldest function on a wide carrier. */
+static void
+wide_entry(void *value)
+{
+    wide_call *call = value;
+    slp_carrier *carrier = call->carrier;
+    slp_carrier_entered(carrier);
+    call->function(call->argument);
+    slp_thread *th = call->th;
+    th->tstate->recursion_remaining -= carrier->slab->granted;
+    carrier->slab->granted = 0;
+    assert(th->carrier == carrier);
+    th->carrier = carrier->below;
+    th->home = th->carrier->home;
+    slp_carrier_switch(carrier, th->carrier, call);
+    Py_UNREACHABLE();
+}
+
+void
+slp_call_wide(slp_thread *th, void (*function)(void *), void *argument)
+{
+    slp_carrier *here = th->carrier;
+    slp_carrier *carrier = here->slab != NULL && here->slab->wide ? NULL : new_wide(wide_entry);
+    if (carrier == NULL) {
+        function(argument);
+        return;
+    }
+    wide_call call = {.th = th, .function = function, .argument = argument, .carrier = carrier};
+    carrier->below = here;
+    th->carrier = carrier;
+    th->home = NULL;
+    slp_carrier_switch(here, carrier, &call);
+    slp_carrier_free(carrier);
+}
+
+int *
+slp_wide_granted(slp_thread *th)
+{
+    return &th->carrier->slab->granted;
+}
+
+size_t
+slp_wide_room(slp_thread *th)
+{
+    const slp_carrier *carrier = th->carrier;
+    const char *here = __builtin_frame_address(0);
+    if (carrier->slab == NULL || !carrier->slab->wide || here < carrier->limit) {
+        return 0;
+    }
+    carrier->slab->deep |= here < carrier->high - WIDE_KEPT;
+    return (size_t)(here - carrier->limit);
 }
 
 void

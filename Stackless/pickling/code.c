@@ -144,6 +144,16 @@ slp_code_hash_method(PyObject *module, PyObject *code)
     return slp_code_hash((PyCodeObject *)code, &hash) < 0 ? NULL : PyLong_FromUnsignedLongLong(hash);
 }
 
+PyObject *
+slp_slot_names(PyObject *module, PyObject *code)
+{
+    if (!PyCode_Check(code)) {
+        return PyErr_Format(PyExc_TypeError, "slot_names() argument must be a code object, not %.200s",
+                            Py_TYPE(code)->tp_name);
+    }
+    return Py_NewRef(((PyCodeObject *)code)->co_localsplusnames);
+}
+
 /* --- code objects --- */
 
 /* Images of another bytecode or of other shims do not load: the bytecode's magic number, and a version of

@@ -220,6 +220,7 @@ slp_tasklet_reduce(PyObject *self, PyObject *noargs)
     if (check_picklable(t) < 0) {
         return NULL;
     }
+    slp_pickle_reduced(self);
     slp_thread *th = slp_thread_now();
     if (th == NULL) {
         return NULL;

@@ -42,6 +42,8 @@ static PyMethodDef wrap_methods[] = {
     {"traceback", slp_make_traceback, METH_VARARGS, "A traceback of an image."},
     {"set_list_index", slp_set_list_index, METH_VARARGS, "Let an iterator over a list go on at an index."},
     {"memory_index", slp_memory_index, METH_O, "The index at which an iterator over a memoryview goes on."},
+    {"slot_names", slp_slot_names, METH_O,
+     "The names of the local variables and cells of a code object, in the order of a frame's slots."},
     {"code_hash", slp_code_hash_method, METH_O,
      "A number that depends on all that a code object does, the same in every process."},
     {NULL},

@@ -1,11 +1,13 @@
 """Tasklets and channels as wholes: queues, flags, subclasses, other processes, and what is refused."""
 
-import copy
 import contextvars
+import copy
+import io
 import multiprocessing
 import pickle
 import subprocess
 import sys
+import threading
 import unittest
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -385,6 +387,114 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
         g = generate()
         with self.assertRaisesRegex(RuntimeError, "which is running"):
             next(g)
+
+
+    def test_the_error_names_the_variable(self):
+        def inner(lock):
+            wait()
+
+        def outer():
+            inner(threading.Lock())
+        t = paused(outer)
+        for obj in t, [{"x": t}]:
+            with self.assertRaisesRegex(
+                    pickle.PicklingError,
+                    r"in .*inner \(.*, line \d+\), local variable 'lock' is _thread.lock: "
+                    "TypeError: cannot pickle '_thread.lock' object; let it go"):
+                pickle.dumps(obj)
+        t.kill()
+
+    def test_explain_pickle(self):
+        def body(lock):
+            [lock, wait()]
+        self.assertEqual(stackless.explain_pickle(paused(wait)), [])
+        lock = threading.Lock()
+        t = paused(body, lock)
+        local, on_stack = stackless.explain_pickle(t)
+        self.assertEqual((local.tasklet, local.obj, local.filename), (t, lock, __file__))
+        self.assertEqual(local.where, "local variable 'lock' is _thread.lock")
+        self.assertEqual(on_stack.where, "value 0 on the stack is _thread.lock")
+        self.assertEqual(local.line, body.__code__.co_firstlineno + 1)
+        t.kill()
+        problem, = stackless.explain_pickle(stackless.getcurrent())
+        self.assertIsNone(problem.function)
+        self.assertIn("current tasklet", problem.reason)
+
+    def test_errors_of_others_stay_as_they_are(self):
+        with self.assertRaisesRegex(TypeError, "^cannot pickle '_thread.lock' object$"):
+            pickle.dumps([threading.Lock(), 1])
+
+
+class Endless:
+    def __reduce__(self):
+        return Endless, (Endless(),)
+
+
+class TestDeepGraphs(unittest.TestCase):
+    """The C pickler recurses to any depth."""
+
+    def nested(self, depth):
+        value = ()
+        for _ in range(depth):
+            value = (value,)
+        return value
+
+    def depth_of(self, value):
+        depth = 0
+        while value:
+            value, = value
+            depth += 1
+        return depth
+
+    def test_nested_tuples(self):
+        for dumps in pickle.dumps, self.with_pickler:
+            self.assertEqual(self.depth_of(pickle.loads(dumps(self.nested(100_000)))), 100_000)
+
+    def with_pickler(self, value):
+        file = io.BytesIO()
+        pickle.Pickler(file).dump(value)
+        return file.getvalue()
+
+    @needs_soft_switches
+    def test_in_a_local_variable(self):
+        def body(value):
+            wait()
+        t = roundtrip(paused(body, self.nested(50_000)))
+        self.assertEqual(self.depth_of(t.frame.f_back.f_locals["value"]), 50_000)
+
+    def test_endless_recursion_ends(self):
+        with self.assertRaises(RecursionError):
+            pickle.dumps(Endless())
+        self.recursion_limit_is_as_before()
+
+    def recursion_limit_is_as_before(self):
+        def recurse(n):
+            return n and recurse(n - 1)
+        with self.assertRaises(RecursionError):
+            recurse(sys.getrecursionlimit())
+
+    def test_limit_is_as_before(self):
+        pickle.dumps(self.nested(5000))
+        self.recursion_limit_is_as_before()
+
+    def test_python_code_inside_has_the_usual_limit(self):
+        def recurse():
+            recurse()
+
+        class Recursive:
+            def __reduce__(self):
+                recurse()
+        with self.assertRaises(RecursionError):
+            pickle.dumps(Recursive())
+
+    def test_switch_while_pickling(self):
+        out = []
+        t = paused(lambda: out.append(pickle.dumps([Reduces(), self.nested(3000)])))
+        other = paused(lambda: out.append(pickle.dumps([Reduces(), self.nested(4000)])))
+        self.assertEqual(self.depth_of(pickle.loads(pickle.dumps(self.nested(3000)))), 3000)
+        t.run()
+        other.run()
+        self.assertEqual([pickle.loads(data)[0] for data in out], [0, 0])
 
 
 class Reduces:
