@@ -1,8 +1,8 @@
 /* The C pickler on a wide carrier: objects nested to any depth pickle, and errors name the tasklet.
  *
  * The base's C pickler recurses in C, and stops at the recursion limit.  Its three entries, `dump`, `dumps`
- * and `Pickler.dump`, are ours: they call the base's on a wide carrier (slp_carrier.h).  Where the limit would
- * be exceeded there, slp_pickle_check_recursion() raises it for the time of the call while the
+ * and `Pickler.dump`, are ours: they call the base's on a wide carrier (slp_carrier.h).  Where the limit
+ * would be exceeded there, slp_pickle_check_recursion() raises it for the time of the call while the
  * carrier has room.  Python code that the pickler calls is bounded as ever.
  *
  * Where pickling fails after a tasklet was reduced, stackless._pickling makes the error name the frame and
