@@ -207,6 +207,25 @@ INSTRUCTION(SLP_NEW_RESULT)
     GOTO_INSTRUCTION(SLP_RETURN);
 }
 
+/* --- steps in C (slp_continue.h) --- */
+
+INSTRUCTION(SLP_GO_ON)
+{
+    _PyInterpreterFrame *top;
+    slp_stack stack = {frame->localsplus, (int)(sp - frame->localsplus), (int)(next - CODE_START())};
+    PyObject *answer = slp_continuations[oparg](tstate, frame, &stack, &top);
+    sp = stack.values + stack.count;
+    if (answer == SLP_ENTER) {
+        next = CODE_START() + stack.entry;
+        RUN_FRAMES(top);
+    }
+    if (answer == NULL) {
+        ERROR();
+    }
+    *sp++ = answer;
+    GOTO_INSTRUCTION(SLP_RETURN);
+}
+
 /* --- tasklets --- */
 
 INSTRUCTION(SLP_TASKLET_ENDED)

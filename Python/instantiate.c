@@ -20,7 +20,8 @@ PyFunctionObject *
 slp_python_init(PyTypeObject *type)
 {
     if (Py_TYPE(type)->tp_call != PyType_Type.tp_call || type == &PyType_Type || type->tp_new == NULL
-        || type->tp_vectorcall != NULL || type->tp_init == PyBaseObject_Type.tp_init) {
+        || type->tp_vectorcall != NULL || type->tp_init == PyBaseObject_Type.tp_init
+        || type->tp_new == PyType_Type.tp_new) {
         return NULL;
     }
     if (SLP_UNLIKELY(python_new(type) != NULL)) {
@@ -215,70 +216,82 @@ slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObje
     return SLP_ENTER;
 }
 
+/* What makes the instance, on top of `shim`, which has nothing on its stack but the arguments: frames, or the
+ * instance itself. */
+static PyObject *
+soft_make_instance(PyThreadState *tstate, _PyInterpreterFrame *shim, PyTypeObject *type, PyObject *args,
+                   PyObject *kwargs, _PyInterpreterFrame **top)
+{
+    PyFunctionObject *new = python_new(type);
+    if (new == NULL) {
+        PyObject *answer = type->tp_new == PyType_Type.tp_new
+                               ? slp_soft_type_new(tstate, shim, type, args, kwargs, top)
+                               : SLP_NOT_SOFT;
+        return answer == SLP_NOT_SOFT ? make_instance(tstate, type, args, kwargs) : answer;
+    }
+    PyObject *with_type = slp_tuple_with_first((PyObject *)type, args);
+    if (with_type == NULL) {
+        return NULL;
+    }
+    Py_INCREF(new);
+    _PyInterpreterFrame *frame =
+        slp_frame_for_call_ex(tstate, new, slp_call_locals(new), with_type, kwargs);
+    Py_DECREF(with_type);
+    if (frame == NULL) {
+        return NULL;
+    }
+    frame->previous = shim;
+    *top = frame;
+    return SLP_ENTER;
+}
+
+/* Does calling the class call Python functions that can be frames? */
+static bool
+is_soft_class(PyTypeObject *type, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (type->tp_new == NULL || (type->tp_vectorcall != NULL && type != &PyType_Type)) {
+        return false;
+    }
+    return python_new(type) != NULL || slp_python_method(type, &_Py_ID(__init__)) != NULL
+           || (type->tp_new == PyType_Type.tp_new && nargs == 3
+               && slp_has_soft_hooks(type, args, kwnames != NULL));
+}
+
 /* type.__call__: the class is `self`, called as such or by super().__call__() of a metaclass. */
 static PyObject *
 soft_class_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
                 Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
     PyTypeObject *type = (PyTypeObject *)self;
-    if (!PyType_Check(self) || type == &PyType_Type || type->tp_vectorcall != NULL || type->tp_new == NULL) {
+    if (!PyType_Check(self) || !is_soft_class(type, args, nargs, kwnames)) {
         return SLP_NOT_SOFT;
     }
-    PyFunctionObject *new = python_new(type);
-    if (new == NULL && slp_python_method(type, &_Py_ID(__init__)) == NULL) {
-        return SLP_NOT_SOFT;
+    PyObject *values[3] = {Py_NewRef(self), _PyTuple_FromArray(args, nargs), NULL};
+    bool failed = values[1] == NULL;
+    if (!failed && kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
+        values[2] = kwargs_dict(args + nargs, kwnames);
+        failed = values[2] == NULL;
     }
-    PyObject *values[4] = {self, _PyTuple_FromArray(args, nargs), NULL, NULL};
-    PyObject *answer = NULL;
-    _PyInterpreterFrame *shim = NULL;
-    if (values[1] == NULL) {
+    if (failed) {
+        Py_DECREF(values[0]);
+        Py_XDECREF(values[1]);
         return NULL;
     }
-    if (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
-        values[2] = kwargs_dict(args + nargs, kwnames);
-        if (values[2] == NULL) {
-            goto done;
-        }
-    }
-    if (new == NULL) {
-        values[3] = make_instance(tstate, type, values[1], values[2]);
-        if (values[3] == NULL) {
-            goto done;
-        }
-    }
     /* The shim's first instruction goes on with the instance, be it there or returned by __new__. */
-    for (int i = 0; i < 4; i++) {
-        Py_XINCREF(values[i]);
-    }
-    shim = slp_shim_push(tstate, below, slp_shim_new, 0, values, new == NULL ? 4 : 3);
+    _PyInterpreterFrame *shim = slp_shim_push(tstate, below, slp_shim_new, 0, values, 3);
     if (shim == NULL) {
-        goto done;
+        return NULL;
     }
-    *top = shim;
-    answer = SLP_ENTER;
-    if (new != NULL) {
-        PyObject *with_type = slp_tuple_with_first(self, values[1]);
-        _PyInterpreterFrame *frame = NULL;
-        if (with_type != NULL) {
-            Py_INCREF(new);
-            frame = slp_frame_for_call_ex(tstate, new, slp_call_locals(new), with_type, values[2]);
-            Py_DECREF(with_type);
-        }
-        if (frame == NULL) {
-            slp_frame_clear_and_pop(tstate, shim);
-            answer = NULL;
-        }
-        else {
-            frame->previous = shim;
-            *top = frame;
-        }
+    PyObject *answer = soft_make_instance(tstate, shim, type, values[1], values[2], top);
+    if (answer == NULL) {
+        slp_frame_clear_and_pop(tstate, shim);
+        return NULL;
     }
-
-done:
-    Py_XDECREF(values[1]);
-    Py_XDECREF(values[2]);
-    Py_XDECREF(values[3]);
-    return answer;
+    if (answer != SLP_ENTER) {
+        shim->localsplus[shim->stacktop++] = answer;
+        *top = shim;
+    }
+    return SLP_ENTER;
 }
 
 void
@@ -286,4 +299,6 @@ slp_soft_classes_init(void)
 {
     /* The same function as tp_call of classes and in the slot that type.__call__ wraps. */
     slp_soft_register_instances(&PyType_Type, soft_class_call);
+    slp_soft_build_class_init();
+    slp_soft_classhooks_init();
 }

@@ -30,6 +30,7 @@
 
 #include "slp_base.h"
 #include "slp_callargs.h"
+#include "slp_continue.h"
 #include "slp_frame.h"
 #include "slp_iterators.h"
 #include "slp_opcodes.h"

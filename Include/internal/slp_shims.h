@@ -38,6 +38,7 @@
 #define SLP_BINARY_STEP    211   /* [left, right, operator, result]: if NotImplemented, step `oparg` */
 #define SLP_COMPARE_STEP   212   /* the same for a comparison */
 #define SLP_NEW_RESULT     213   /* [type, args, kwargs, instance]: go on with __init__ */
+#define SLP_GO_ON          214   /* [...]: a step written in C (slp_continue.h) */
 /* 230 to 254: drivers and loops. */
 
 /* What SLP_CHECK_RESULT checks, by special method.  The names stand in slp_check_result(). */

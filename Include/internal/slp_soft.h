@@ -195,6 +195,14 @@ PyObject *slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *sh
                                   PyObject *args, PyObject *kwargs, PyObject *instance,
                                   _PyInterpreterFrame **top);
 
+/* --- the hooks of new classes (Python/soft_classhooks.c) --- */
+
+/* Would type.__new__(metaclass, *args), which are three, call hooks, all of them Python functions? */
+bool slp_has_soft_hooks(PyTypeObject *metaclass, PyObject *const *args, bool keywords);
+/* type.__new__(metaclass, *args, **kwargs): frames where hooks in Python are to be called. */
+PyObject *slp_soft_type_new(PyThreadState *tstate, _PyInterpreterFrame *below, PyTypeObject *metaclass,
+                            PyObject *args, PyObject *kwargs, _PyInterpreterFrame **top);
+
 /* --- builtins (Python/soft_builtins.c) --- */
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
