@@ -17,7 +17,7 @@ enum {
     NAME,
     STATED_BASES,   /* the tuple of the statement */
     KEYWORDS,       /* a dict without `metaclass`, or NULL */
-    BASES,          /* the tuple for the metaclass; before, NULL, or a list from the first __mro_entries__ on */
+    BASES,          /* the tuple for the metaclass; before, NULL, or a list after an __mro_entries__ */
     METACLASS,      /* before: the metaclass of the statement, or NULL */
     POSITION,       /* while bases are looked at: how many of them are done, an int */
     NAMESPACE = POSITION,
@@ -256,7 +256,7 @@ static PyObject *
 soft_build_class(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
                  Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs < 2 || !PyFunction_Check(args[0]) || !PyUnicode_Check(args[1])) {
+    if (nargs < 2 || !PyFunction_Check(args[0]) || !PyUnicode_CheckExact(args[1])) {
         return SLP_NOT_SOFT;
     }
     PyObject *values[STACK_SIZE] = {NULL};

@@ -21,7 +21,7 @@
 /* What the shim's stack holds. */
 enum {
     CLASS,
-    CALLS,          /* a list of tuples (function, args, kwnames or None) */
+    CALLS,          /* a tuple of tuples (function, args, kwnames or None) */
     POSITION,       /* how many are done, an int */
     STACK_SIZE = POSITION + 2,
 };
@@ -157,19 +157,21 @@ slp_soft_type_new(PyThreadState *tstate, _PyInterpreterFrame *below, PyTypeObjec
     if (PyTuple_GET_SIZE(args) != 3 || !slp_has_soft_hooks(metaclass, &PyTuple_GET_ITEM(args, 0), keywords)) {
         return SLP_NOT_SOFT;
     }
-    PyObject *values[3] = {NULL, PyList_New(0), NULL};
-    if (values[CALLS] == NULL) {
+    PyObject *calls = PyList_New(0);
+    if (calls == NULL) {
         return NULL;
     }
     recording.cframe = tstate->cframe;
-    recording.calls = values[CALLS];
-    values[CLASS] = PyType_Type.tp_new(metaclass, args, kwargs);
+    recording.calls = calls;
+    PyObject *class = PyType_Type.tp_new(metaclass, args, kwargs);
     recording.cframe = NULL;
-    if (values[CLASS] == NULL) {
-        Py_DECREF(values[CALLS]);
+    PyObject *values[3] = {class, class == NULL ? NULL : PyList_AsTuple(calls), PyLong_FromLong(0)};
+    Py_DECREF(calls);
+    if (values[CALLS] == NULL) {
+        Py_XDECREF(class);
+        Py_DECREF(values[POSITION]);
         return NULL;
     }
-    values[POSITION] = PyLong_FromLong(0);
     *top = slp_shim_push(tstate, below, shim_hooks, 0, values, 3);
     return *top == NULL ? NULL : SLP_ENTER;
 }
@@ -184,10 +186,10 @@ slp_go_class_hook(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *s
         Py_DECREF(values[--stack->count]);
     }
     Py_ssize_t position = PyLong_AsSsize_t(values[POSITION]);
-    if (position == PyList_GET_SIZE(values[CALLS])) {
+    if (position >= PyTuple_GET_SIZE(values[CALLS])) {
         return Py_NewRef(values[CLASS]);
     }
-    PyObject *call = PyList_GET_ITEM(values[CALLS], position);
+    PyObject *call = PyTuple_GET_ITEM(values[CALLS], position);
     PyObject *args = PyTuple_GET_ITEM(call, 1);
     PyObject *kwnames = PyTuple_GET_ITEM(call, 2) == Py_None ? NULL : PyTuple_GET_ITEM(call, 2);
     PyObject *done = PyLong_FromSsize_t(position + 1);
@@ -209,9 +211,12 @@ slp_go_class_hook_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_s
     PyObject **values = stack->values;
     PyObject *exc = values[--stack->count];
     Py_ssize_t position = PyLong_AsSsize_t(values[POSITION]) - 1;
-    PyObject *args = PyTuple_GET_ITEM(PyList_GET_ITEM(values[CALLS], position), 1);
     _PyErr_Restore(tstate, Py_NewRef(PyExceptionInstance_Class(exc)), exc, PyException_GetTraceback(exc));
-    /* __init_subclass__ comes last, and no other call has a str behind the class. */
+    if (position < 0 || position >= PyTuple_GET_SIZE(values[CALLS])) {
+        return NULL;
+    }
+    PyObject *args = PyTuple_GET_ITEM(PyTuple_GET_ITEM(values[CALLS], position), 1);
+    /* __init_subclass__ gets the class first. */
     if (PyTuple_GET_SIZE(args) == 3 && PyTuple_GET_ITEM(args, 1) == values[CLASS]) {
         _PyErr_FormatFromCauseTstate(tstate, PyExc_RuntimeError,
                                      "Error calling __set_name__ on '%.100s' instance %R in '%.100s'",
@@ -219,6 +224,44 @@ slp_go_class_hook_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_s
                                      ((PyTypeObject *)values[CLASS])->tp_name);
     }
     return NULL;
+}
+
+/* Is it a tuple (function, args, kwnames or None), with a name for some of the last arguments? */
+static bool
+is_call(PyObject *value)
+{
+    if (!PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != 3
+        || !Py_IS_TYPE(PyTuple_GET_ITEM(value, 0), &PyFunction_Type)
+        || !PyTuple_CheckExact(PyTuple_GET_ITEM(value, 1))) {
+        return false;
+    }
+    PyObject *names = PyTuple_GET_ITEM(value, 2);
+    if (names == Py_None) {
+        return true;
+    }
+    if (!PyTuple_CheckExact(names) || PyTuple_GET_SIZE(names) > PyTuple_GET_SIZE(PyTuple_GET_ITEM(value, 1))) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(names, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+slp_are_hook_calls(PyObject *value)
+{
+    if (!PyTuple_CheckExact(value)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); i++) {
+        if (!is_call(PyTuple_GET_ITEM(value, i))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* X.__new__(metaclass, *args, **kwargs), where X is type. */

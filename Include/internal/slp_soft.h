@@ -199,6 +199,8 @@ PyObject *slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *sh
 
 /* Would type.__new__(metaclass, *args), which are three, call hooks, all of them Python functions? */
 bool slp_has_soft_hooks(PyTypeObject *metaclass, PyObject *const *args, bool keywords);
+/* Is it what the shim <class hooks> keeps of the calls that it makes? */
+bool slp_are_hook_calls(PyObject *value);
 /* type.__new__(metaclass, *args, **kwargs): frames where hooks in Python are to be called. */
 PyObject *slp_soft_type_new(PyThreadState *tstate, _PyInterpreterFrame *below, PyTypeObject *metaclass,
                             PyObject *args, PyObject *kwargs, _PyInterpreterFrame **top);

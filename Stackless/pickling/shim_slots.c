@@ -9,6 +9,8 @@
  *   y  a class                    c  a context, or None
  *   T  a tuple that throw() takes a  what asend() and athrow() return
  *   D  a dict, or NULL            L  a function of functools.lru_cache()
+ *   f  a function                 l  a list
+ *   h  the calls of a class's hooks (Python/soft_classhooks.c)
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
  */
@@ -63,6 +65,11 @@ static const stack_row rows[] = {
     {"<asynchronous generator>", "048<", "ao", ITEM, 0},
     {"<anext with default>", "0", "oo", ITEM, 0},
     {"<exec>", "~", "", VALUE, 0},
+    {"<class>", "~", "fstDlnI", VALUE, 0},
+    {"<class>", "0", "fstDto", VALUE, 0},
+    {"<class>", "1", "fstDtoo", VALUE, 0},
+    {"<class>", "2", "fstDtooo", VALUE, 0},
+    {"<class hooks>", "0", "yhI", VALUE, 0},
     {"<Context.run>", "1", "c", VALUE, 0},
     {"<context_run>", "0", "c", VALUE, 0},
     {"<lru_cache>", "~", "LtD", VALUE, 0},
@@ -118,6 +125,12 @@ fits(char letter, PyObject *value, int limit)
         return Py_IS_TYPE(value, &_PyAsyncGenASend_Type) || Py_IS_TYPE(value, &_PyAsyncGenAThrow_Type);
     case 'L':
         return slp_is_cached_function(value);
+    case 'f':
+        return Py_IS_TYPE(value, &PyFunction_Type);
+    case 'l':
+        return PyList_CheckExact(value);
+    case 'h':
+        return slp_are_hook_calls(value);
     case 's':
         return PyUnicode_CheckExact(value);
     case 'y':
