@@ -239,7 +239,8 @@ is_call(PyObject *value)
     if (names == Py_None) {
         return true;
     }
-    if (!PyTuple_CheckExact(names) || PyTuple_GET_SIZE(names) > PyTuple_GET_SIZE(PyTuple_GET_ITEM(value, 1))) {
+    if (!PyTuple_CheckExact(names)
+        || PyTuple_GET_SIZE(names) > PyTuple_GET_SIZE(PyTuple_GET_ITEM(value, 1))) {
         return false;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
