@@ -26,7 +26,7 @@ enum { WAIT = 1, GUARDED_WAIT = 4 };
 enum { SLOT_SELF, SLOT_PHASE, SLOT_WORK, SLOTS };
 
 /* The phase of a request whose value is the answer. */
-#define ANSWERING (-1)
+#define ANSWERING INT_MAX
 
 /* --- which iterators ---------------------------------------------------------------------------- */
 
@@ -56,11 +56,12 @@ slp_iterates_in_python(PyObject *obj)
     return slp_iterates_below(obj, 0);
 }
 
-void
-slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int))
+slp_soft_iterator *
+slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int),
+                           const char *works)
 {
     if (slp_is_soft_iterator(type) || type->tp_as_async != NULL) {
-        return;
+        return NULL;
     }
     if (registered == SLP_MAX_SOFT_ITERATORS) {
         Py_FatalError("the table of soft iterators is full");
@@ -70,7 +71,30 @@ slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *), bool 
     soft->step = step;
     soft->in_python = in_python;
     type->tp_as_async = &soft->async;
+    soft->works = works;
     slp_soft_register_slot((void *)type->tp_iternext, slp_soft_iterator_next_method);
+    return soft;
+}
+
+bool
+slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work)
+{
+    if (!slp_is_soft_iterator(Py_TYPE(iterator))) {
+        return false;
+    }
+    slp_soft_iterator *soft = (slp_soft_iterator *)Py_TYPE(iterator)->tp_as_async;
+    if (phase == ANSWERING) {
+        return true;
+    }
+    if (*soft->works == 'm' || *soft->works == 'z') {
+        long count = slp_iterator_count(iterator);
+        if (*soft->works == 'm' && count == 1) {
+            return phase == 0 && work == NULL;
+        }
+        return work != NULL && PyList_CheckExact(work) && PyList_GET_SIZE(work) < count
+               && phase < (*soft->works == 'm' ? 1 : 2 * count);
+    }
+    return phase >= 0 && phase < (long)strlen(soft->works) && (work != NULL) == (soft->works[phase] == 'o');
 }
 
 /* --- frames ------------------------------------------------------------------------------------- */
@@ -329,7 +353,13 @@ do_request(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterp
     else if (!*raised) {
         note_failure(step);
     }
-    if (callee != NULL || operands[0] != NULL || value != NULL) {
+    if (!_PyErr_Occurred(step->tstate)) {
+        Py_XDECREF(callee);
+        Py_XDECREF(operands[0]);
+        Py_XDECREF(operands[1]);
+        Py_XDECREF(value);
+    }
+    else {
         PyObject *type, *error, *traceback;
         _PyErr_Fetch(step->tstate, &type, &error, &traceback);
         Py_XDECREF(callee);
@@ -389,6 +419,12 @@ slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *itera
     if (type->tp_iternext != soft->iternext || !soft->in_python(iterator, 0)) {
         return SLP_NOT_SOFT;
     }
+    if (soft->quick != NULL) {
+        PyObject *answer = soft->quick(tstate, below, iterator, top);
+        if (answer != SLP_NOT_SOFT) {
+            return answer;
+        }
+    }
     slp_step step = {.tstate = tstate, .self = iterator, .event = SLP_EVENT_START};
     PyObject *answer = run(&step, below, top);
     if (answer != SLP_ENTER && step.shim != NULL) {
@@ -407,6 +443,9 @@ slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_event
     step.work = slots[SLOT_WORK];
     slots[SLOT_WORK] = NULL;
     shim->stacktop = SLOTS;
+    if (event == SLP_EVENT_START && !slp_iterates_in_python(step.self)) {
+        return Py_TYPE(step.self)->tp_iternext(step.self);
+    }
     if (event == SLP_EVENT_END && value != Py_None) {
         /* A generator's result. */
         (void)_PyGen_SetStopIterationValue(value);

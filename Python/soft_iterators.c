@@ -70,10 +70,40 @@ map_step(slp_step *step)
     if (have < count) {
         return slp_ask(step, PyTuple_GET_ITEM(iterators, have), 0);
     }
+    Py_SETREF(step->work, PyList_AsTuple(step->work));
+    if (step->work == NULL) {
+        return SLP_DO_END;
+    }
     step->callee = function;
-    step->args = ((PyListObject *)step->work)->ob_item;
-    step->nargs = count;
+    step->args = &PyTuple_GET_ITEM(step->work, 0);
+    step->nargs = PyTuple_GET_SIZE(step->work);
     return SLP_DO_TAIL;
+}
+
+/* map(function, xs) with a Python function over an iterator of C's. */
+static PyObject *
+map_quick(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, _PyInterpreterFrame **top)
+{
+    PyObject *function = OBJECT(self, map_function), *iterators = OBJECT(self, map_iterators);
+    if (!Py_IS_TYPE(function, &PyFunction_Type) || PyTuple_GET_SIZE(iterators) != 1
+        || slp_iterates_in_python(PyTuple_GET_ITEM(iterators, 0))) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *iterator = PyTuple_GET_ITEM(iterators, 0);
+    PyObject *value = Py_TYPE(iterator)->tp_iternext(iterator);
+    if (value == NULL) {
+        return NULL;
+    }
+    PyObject *answer = slp_enter_function(tstate, below, (PyFunctionObject *)function, &value, 1, NULL, top);
+    Py_DECREF(value);
+    return answer;
+}
+
+Py_ssize_t
+slp_iterator_count(PyObject *self)
+{
+    return PyTuple_GET_SIZE(OBJECT(self, Py_TYPE(self)->tp_iternext == PyMap_Type.tp_iternext ? map_iterators
+                                                                                               : zip_iterators));
 }
 
 static void
@@ -88,7 +118,10 @@ learn_map(void)
     Py_XDECREF(probe);
     Py_XDECREF(iterator);
     if (map_function && map_iterators) {
-        slp_soft_register_iterator(&PyMap_Type, map_step, map_in_python);
+        slp_soft_iterator *soft = slp_soft_register_iterator(&PyMap_Type, map_step, map_in_python, "m");
+        if (soft != NULL) {
+            soft->quick = map_quick;
+        }
     }
 }
 
@@ -150,7 +183,7 @@ learn_filter(void)
     Py_XDECREF(probe);
     Py_XDECREF(iterator);
     if (filter_function && filter_iterator) {
-        slp_soft_register_iterator(&PyFilter_Type, filter_step, filter_in_python);
+        slp_soft_register_iterator(&PyFilter_Type, filter_step, filter_in_python, "Noo");
     }
 }
 
@@ -171,7 +204,7 @@ zip_answer(slp_step *step)
         return PyList_AsTuple(items);
     }
     Py_INCREF(result);
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(result) && i < PyList_GET_SIZE(items); i++) {
         PyObject *old = PyTuple_GET_ITEM(result, i);
         PyTuple_SET_ITEM(result, i, Py_NewRef(PyList_GET_ITEM(items, i)));
         Py_DECREF(old);
@@ -250,7 +283,7 @@ learn_zip(void)
     Py_XDECREF(args);
     Py_XDECREF(iterator);
     if (zip_iterators && zip_result && zip_strict) {
-        slp_soft_register_iterator(&PyZip_Type, zip_step, zip_in_python);
+        slp_soft_register_iterator(&PyZip_Type, zip_step, zip_in_python, "z");
     }
 }
 
@@ -285,7 +318,7 @@ learn_enumerate(void)
     Py_XDECREF(probe);
     Py_XDECREF(iterator);
     if (enumerate_iterator) {
-        slp_soft_register_iterator(&PyEnum_Type, enumerate_step, enumerate_in_python);
+        slp_soft_register_iterator(&PyEnum_Type, enumerate_step, enumerate_in_python, "N");
     }
 }
 
@@ -374,10 +407,10 @@ learn_sequences(void)
     Py_XDECREF(probe);
     Py_XDECREF(sequence);
     if (reversed_sequence && reversed_index) {
-        slp_soft_register_iterator(&PyReversed_Type, reversed_step, reversed_in_python);
+        slp_soft_register_iterator(&PyReversed_Type, reversed_step, reversed_in_python, "N");
     }
     if (sequence_sequence && sequence_index) {
-        slp_soft_register_iterator(&PySeqIter_Type, sequence_step, sequence_in_python);
+        slp_soft_register_iterator(&PySeqIter_Type, sequence_step, sequence_in_python, "N");
     }
 }
 
@@ -441,7 +474,7 @@ learn_calls(void)
     }
     Py_XDECREF(probe);
     if (calls_callable && calls_sentinel) {
-        slp_soft_register_iterator(&PyCallIter_Type, calls_step, calls_in_python);
+        slp_soft_register_iterator(&PyCallIter_Type, calls_step, calls_in_python, "Noo");
     }
 }
 

@@ -205,6 +205,12 @@ chain_step(slp_step *step)
             step->guarded = true;
             return slp_operate(step, SLP_DO_ITER, step->value, NULL, ITER_CALLED);
         }
+        if (!PyIter_Check(step->value)) {
+            /* Never so, but after a pickle that was tampered with. */
+            PyErr_Format(PyExc_TypeError, "iter() returned non-iterator of type '%.100s'",
+                         Py_TYPE(step->value)->tp_name);
+            return SLP_DO_END;
+        }
         Py_XSETREF(OBJECT(step->self, chain.active), slp_step_take(step));
     }
     PyObject *source = OBJECT(step->self, chain.source), *active = OBJECT(step->self, chain.active);
@@ -409,10 +415,11 @@ find_object(PyObject *probe, PyObject *object)
 
 /* Register the type of `probe` (stolen), if all its fields were found. */
 static void
-finish(PyObject *probe, bool found, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int))
+finish(PyObject *probe, bool found, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int),
+       const char *works)
 {
     if (found) {
-        slp_soft_register_iterator(Py_TYPE(probe), step, in_python);
+        slp_soft_register_iterator(Py_TYPE(probe), step, in_python, works);
     }
     Py_XDECREF(probe);
     PyErr_Clear();
@@ -433,11 +440,11 @@ learn_functions(const means *m)
     PyObject *probe = make(m, "starmap", "(OO)", m->function, m->iterator);
     bool found = probe != NULL && (starmap.function = find_object(probe, m->function))
                  && (starmap.iterator = find_object(probe, m->iterator));
-    finish(probe, found, starmap_step, starmap_in_python);
+    finish(probe, found, starmap_step, starmap_in_python, "N");
     probe = make(m, "filterfalse", "(OO)", m->function, m->iterator);
     found = probe != NULL && (filterfalse.function = find_object(probe, m->function))
             && (filterfalse.iterator = find_object(probe, m->iterator));
-    finish(probe, found, filterfalse_step, filterfalse_in_python);
+    finish(probe, found, filterfalse_step, filterfalse_in_python, "Noo");
 
     PyObject *other = make(m, "takewhile", "(OO)", m->function, m->iterator);
     probe = make(m, "takewhile", "(OO)", m->function, m->iterator);
@@ -445,14 +452,14 @@ learn_functions(const means *m)
             && (takewhile.iterator = find_object(probe, m->iterator)) && set_state(other, "(O)", Py_True)
             && (takewhile.flag = slp_find_int(probe, 0, other, 1));
     Py_XDECREF(other);
-    finish(probe, found, takewhile_step, takewhile_in_python);
+    finish(probe, found, takewhile_step, takewhile_in_python, "Noo");
     other = make(m, "dropwhile", "(OO)", m->function, m->iterator);
     probe = make(m, "dropwhile", "(OO)", m->function, m->iterator);
     found = probe != NULL && other != NULL && (dropwhile.function = find_object(probe, m->function))
             && (dropwhile.iterator = find_object(probe, m->iterator)) && set_state(other, "(O)", Py_True)
             && (dropwhile.flag = slp_find_int(probe, 0, other, 1));
     Py_XDECREF(other);
-    finish(probe, found, dropwhile_step, dropwhile_in_python);
+    finish(probe, found, dropwhile_step, dropwhile_in_python, "Noo");
 }
 
 static void
@@ -464,7 +471,7 @@ learn_chain(const means *m)
                  && (chain.source = find_object(probe, m->iterator))
                  && (chain.active = find_object(probe, m->other));
     Py_XDECREF(state);
-    finish(probe, found, chain_step, chain_in_python);
+    finish(probe, found, chain_step, chain_in_python, "NNN");
 }
 
 static void
@@ -476,7 +483,7 @@ learn_counters(const means *m)
                  && (islice.next = slp_find_word(probe, 10001)) && (islice.stop = slp_find_word(probe, 20002))
                  && set_state(probe, "O", count) && (islice.count = slp_find_word(probe, 40004));
     Py_XDECREF(count);
-    finish(probe, found, islice_step, islice_in_python);
+    finish(probe, found, islice_step, islice_in_python, "NN");
 
     probe = make(m, "accumulate", "(OO)", m->iterator, m->function);
     found = probe != NULL && (accumulate.iterator = find_object(probe, m->iterator))
@@ -484,7 +491,7 @@ learn_counters(const means *m)
             && (accumulate.initial = find_object(probe, Py_None))
             && set_state(probe, "O", (PyObject *)&PyList_Type)
             && (accumulate.total = find_object(probe, (PyObject *)&PyList_Type));
-    finish(probe, found, accumulate_step, accumulate_in_python);
+    finish(probe, found, accumulate_step, accumulate_in_python, "NN");
 }
 
 static void
@@ -493,7 +500,7 @@ learn_others(const means *m)
     PyObject *probe = make(m, "compress", "(OO)", m->iterator, m->other);
     bool found = probe != NULL && (compress.data = find_object(probe, m->iterator))
                  && (compress.selectors = find_object(probe, m->other));
-    finish(probe, found, compress_step, compress_in_python);
+    finish(probe, found, compress_step, compress_in_python, "Noo");
 
     /* What a pairwise object has kept is the item that its iterator gives first. */
     PyObject *list = Py_BuildValue("[OO]", m->function, m->other);
@@ -505,11 +512,11 @@ learn_others(const means *m)
     Py_XDECREF(pair);
     Py_XDECREF(iterator);
     Py_XDECREF(list);
-    finish(probe, found, pairwise_step, pairwise_in_python);
+    finish(probe, found, pairwise_step, pairwise_in_python, "NN");
 
     probe = make(m, "cycle", "(O)", m->iterator);
     found = probe != NULL && (cycle.iterator = find_object(probe, m->iterator));
-    finish(probe, found, cycle_step, cycle_in_python);
+    finish(probe, found, cycle_step, cycle_in_python, "N");
 }
 
 int

@@ -74,6 +74,12 @@ typedef struct {
     slp_do (*step)(slp_step *step);
     /* Is Python code behind next(self)?  A guess will do; `depth` limits recursion. */
     bool (*in_python)(PyObject *self, int depth);
+    /* Optional: the answer of slp_soft_next() in the simplest case, else SLP_NOT_SOFT. */
+    PyObject *(*quick)(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                       _PyInterpreterFrame **top);
+    /* What `work` is at each phase, one letter each: N nothing, o an object; or of all phases: m that of map,
+     * z that of zip. */
+    const char *works;
 } slp_soft_iterator;
 
 #define SLP_MAX_SOFT_ITERATORS 32
@@ -103,9 +109,12 @@ PyObject *slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim,
 /* Beside the event in the argument of SLP_ADVANCE. */
 #define SLP_ADVANCE_GUARDED 4
 
-/* Let `type` be soft.  Once per process and type. */
-void slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *),
-                                bool (*in_python)(PyObject *, int));
+/* Let `type` be soft.  Once per process and type.  The entry, to add to, or NULL where it was soft before. */
+slp_soft_iterator *slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *),
+                                              bool (*in_python)(PyObject *, int), const char *works);
+
+/* Can a shim of `iterator` wait with these on its stack?  For what is loaded from a pickle. */
+bool slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work);
 
 /* --- for step functions --- */
 
@@ -193,6 +202,9 @@ Py_ssize_t slp_find_int(PyObject *one, int before, PyObject *other, int after);
 PyObject *slp_soft_iterator_next_method(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
                                         PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                                         _PyInterpreterFrame **top);
+
+/* How many iterators a map or a zip has. */
+Py_ssize_t slp_iterator_count(PyObject *self);
 
 /* The shim, and the families. */
 void slp_iterators_init(void);

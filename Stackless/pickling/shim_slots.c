@@ -18,6 +18,7 @@
 
 #include "internal/pycore_context.h"
 
+#include "slp_iterators.h"
 #include "slp_opcodes.h"
 #include "slp_soft.h"
 #include "slp_softcall.h"
@@ -73,6 +74,8 @@ static const stack_row rows[] = {
     {"<Context.run>", "1", "c", VALUE, 0},
     {"<context_run>", "0", "c", VALUE, 0},
     {"<lru_cache>", "~", "LtD", VALUE, 0},
+    {"<iterator>", "14", "oIn", VALUE, 0},
+    {"<iterator>", "14", "oIno", ITEM, 0},
     {"<send_sequence>", "1", "Ioo", ITEM, 0},
     {"<send_sequence>", "9", "Ioo", VALUE, 0},
 };
@@ -162,6 +165,14 @@ row_fits(const stack_row *row, PyObject *const *values)
     return true;
 }
 
+/* Does the stack of an iterator's shim fit the iterator?  true of all other shims. */
+static bool
+iterator_fits(PyCodeObject *shim, PyObject *const *values)
+{
+    return !_PyUnicode_EqualToASCIIString(shim->co_name, "<iterator>")
+           || slp_iterator_state_fits(values[0], PyLong_AsLong(values[1]), values[2]);
+}
+
 /* The shim that checks results has a place for each kind of result; all but one have an empty stack. */
 static int
 check_result_shim(int unit, PyObject *const *values, Py_ssize_t count)
@@ -216,7 +227,7 @@ slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_s
             continue;
         }
         for (const char *c = row->units; *c != '\0'; c++) {
-            if (UNIT(*c) == unit && row_fits(row, values)) {
+            if (UNIT(*c) == unit && row_fits(row, values) && iterator_fits(shim, values)) {
                 *wait = row->wait;
                 *distance = row->wait == SLP_WAITS_ITEM ? _Py_OPARG(_PyCode_CODE(shim)[unit]) : 0;
                 return 0;
@@ -231,7 +242,7 @@ slp_wait_kind
 slp_shim_gives(PyCodeObject *shim)
 {
     static const char *const items[] = {"<throw>", "<throw GeneratorExit>", "<asynchronous generator>",
-                                        "<anext with default>"};
+                                        "<anext with default>", "<iterator>"};
     if (shim == slp_shim_nothing) {
         return SLP_WAITS_NOTHING;
     }

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import pickle
 import unittest
 
@@ -205,6 +206,23 @@ PROGRAMS = []
 def program(function):
     PROGRAMS.append(function)
     return function
+
+
+@program
+def iterators():
+    def waiting(values):
+        for value in values:
+            yield wait(value)
+
+    def both(a, b):
+        return wait((a, b))
+
+    return ([x for x in map(wait, [1, 2])], [x for x in map(both, waiting([1, 2]), waiting([3, 4]))],
+            [x for x in filter(wait, [0, 1])], [x for x in zip([1, 2], waiting([3, 4]))],
+            [x for x in zip(waiting([1]), waiting([2]), strict=True)], [x for x in enumerate(waiting("ab"), 5)],
+            [x for x in itertools.chain([1], waiting([2, 3]))], [x for x in itertools.accumulate([1, 2, 3], both)],
+            [x for x in itertools.starmap(both, [(1, 2)])], [x for x in itertools.islice(waiting("abcd"), 1, 3)],
+            [x for x in itertools.takewhile(wait, [1, 2, 0, 3])], next(map(wait, [5])), next(zip(waiting([])), 7))
 
 
 @program
