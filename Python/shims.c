@@ -178,6 +178,12 @@ slp_shim_register(PyCodeObject *code)
 }
 
 PyCodeObject *
+slp_shim_number(int i)
+{
+    return i < shim_count ? all_shims[i] : NULL;
+}
+
+PyCodeObject *
 slp_shim_find(PyObject *name)
 {
     for (int i = 0; i < shim_count; i++) {

@@ -23,28 +23,17 @@
 
 typedef struct {
     PyObject_HEAD
-    PyGenObject *generator;
-    PyObject *value;
-    int state;
-} awaitable_object;
-
-enum { STATE_NEW = 0, STATE_AWAITED = 1, STATE_CLOSED = 2 };
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *wrapped;
-    PyObject *instead;
-} anext_object;
-
-typedef struct {
-    PyObject_HEAD
     PyObject *value;
 } wrapped_value;
 
-extern PyObject *PyAnextAwaitable_New(PyObject *wrapped, PyObject *instead);
-
-/* Are the objects as the structs above have it? */
+/* Are the objects as the structs have it? */
 static bool layout_is_known;
+
+bool
+slp_asyncgen_layout_is_known(void)
+{
+    return layout_is_known;
+}
 
 /* [awaitable, generator], entered at 1 + 4 * how */
 static PyCodeObject *shim_async;

@@ -14,6 +14,27 @@
 
 #include "slp_soft.h"
 
+/* What asend(), athrow() and aclose() return. */
+typedef struct {
+    PyObject_HEAD
+    PyGenObject *generator;
+    PyObject *value;
+    int state;
+} awaitable_object;
+
+enum { STATE_NEW = 0, STATE_AWAITED = 1, STATE_CLOSED = 2 };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *wrapped;
+    PyObject *instead;
+} anext_object;
+
+extern PyObject *PyAnextAwaitable_New(PyObject *wrapped, PyObject *instead);
+
+/* Are the base's objects such? */
+bool slp_asyncgen_layout_is_known(void);
+
 /* What the shim of an awaitable does when the generator yields to it, returns, or raises: bits. */
 enum {
     SLP_ASYNC_CLOSES = 1,   /* the awaitable is closed then, whatever comes */

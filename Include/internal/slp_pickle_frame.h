@@ -71,6 +71,9 @@ int slp_frame_restore_trace(slp_frame_image *image, _PyInterpreterFrame *frame);
 /* Does the table of stacks know the shim?  If not, it is a twin, which has a stack map. */
 bool slp_shim_has_rows(PyCodeObject *shim);
 
+/* A list of the names of all shims that are neither in the table nor have a stack map. */
+PyObject *slp_unknown_shims(PyObject *module, PyObject *noargs);
+
 /* The shim of a conditional jump, and the jump (its opcode, its distance) of the frame below. */
 int slp_shim_check_jump(int unit, PyObject *const *values, Py_ssize_t count, int opcode, int distance);
 
@@ -97,8 +100,16 @@ void slp_generator_fill(PyGenObject *gen, slp_frame_image *image, int state);
 /* Add the stand-ins for generators to the module _stackless._wrap. */
 int slp_add_generator_types(PyObject *wrap);
 PyObject *slp_reduce_generator(PyObject *module, PyObject *generator);
-PyObject *slp_reduce_coroutine_wrapper(PyObject *module, PyObject *wrapper);
-PyObject *slp_reduce_asend(PyObject *module, PyObject *awaitable);
-PyObject *slp_make_asend(PyObject *module, PyObject *args);
+/* Is it an asynchronous generator, or a shell of one? */
+bool slp_is_async_generator(PyObject *op);
+/* Is it a coroutine, or a shell of one? */
+bool slp_is_coroutine(PyObject *op);
+
+/* --- awaitables (Stackless/pickling/awaitables.c): methods of the module _stackless._wrap --- */
+
+PyObject *slp_reduce_awaitable(PyObject *module, PyObject *awaitable);
+PyObject *slp_make_awaitable(PyObject *module, PyObject *args);
+PyObject *slp_make_anext(PyObject *module, PyObject *args);
+PyObject *slp_make_coroutine_wrapper(PyObject *module, PyObject *coroutine);
 
 #endif

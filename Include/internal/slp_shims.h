@@ -174,6 +174,9 @@ _PyInterpreterFrame *slp_shim_push(PyThreadState *tstate, _PyInterpreterFrame *b
 /* Make a code object known as a shim, under its name, which no other has: that is how images refer to it. */
 void slp_shim_register(PyCodeObject *code);
 
+/* Shim `i` in the order of registration, or NULL where there are no more. */
+PyCodeObject *slp_shim_number(int i);
+
 /* The shim of that name (a str), or NULL without an exception. */
 PyCodeObject *slp_shim_find(PyObject *name);
 

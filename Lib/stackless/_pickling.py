@@ -44,6 +44,7 @@ def _save_function(pickler, function, name=None):
 def register() -> None:
     """Enter the reducers into copyreg, and teach the Python pickler, which knows functions by name only."""
     copyreg.dispatch_table.update(REDUCERS)
+    copyreg.dispatch_table.update(dict.fromkeys(_wrap.awaitable_types, _wrap.reduce_awaitable))
     pickle._Pickler.dispatch[FunctionType] = _save_function
 
 

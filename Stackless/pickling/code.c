@@ -1,5 +1,6 @@
 /* Code objects, modules and their dicts, tracebacks. */
 #include "slp_pickle.h"
+#include "slp_stackmap.h"
 
 #include "internal/pycore_import.h"
 #include "internal/pycore_traceback.h"
@@ -238,6 +239,12 @@ slp_make_code(PyObject *module, PyObject *args)
         Py_DECREF(code);
         return NULL;
     }
+    slp_stackmap *map = slp_stackmap_of((PyCodeObject *)code);
+    if (map == NULL) {
+        Py_DECREF(code);
+        return NULL;
+    }
+    slp_stackmap_free(map);
     return code;
 }
 

@@ -48,6 +48,18 @@ slp_is_generator_shell(PyObject *op)
            || Py_IS_TYPE(op, &stand_in_async_generator);
 }
 
+bool
+slp_is_async_generator(PyObject *op)
+{
+    return PyAsyncGen_CheckExact(op) || Py_IS_TYPE(op, &stand_in_async_generator);
+}
+
+bool
+slp_is_coroutine(PyObject *op)
+{
+    return PyCoro_CheckExact(op) || Py_IS_TYPE(op, &stand_in_coroutine);
+}
+
 /* A generator, or a shell of one, of any kind. */
 static bool
 is_any_generator(PyObject *op)

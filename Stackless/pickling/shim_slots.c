@@ -103,8 +103,7 @@ is_throwable(PyObject *args)
     PyObject *traceback = count > 2 ? PyTuple_GET_ITEM(args, 2) : Py_None;
     return (traceback == Py_None || PyTraceBack_Check(traceback))
            && (PyExceptionClass_Check(type)
-               || (PyExceptionInstance_Check(type)
-                   && (count == 1 || PyTuple_GET_ITEM(args, 1) == Py_None)));
+               || (PyExceptionInstance_Check(type) && (count == 1 || PyTuple_GET_ITEM(args, 1) == Py_None)));
 }
 
 static bool
@@ -191,6 +190,28 @@ slp_shim_has_rows(PyCodeObject *shim)
         }
     }
     return shim == slp_shim_check;
+}
+
+PyObject *
+slp_unknown_shims(PyObject *module, PyObject *noargs)
+{
+    PyObject *names = PyList_New(0);
+    PyCodeObject *shim;
+    for (int i = 0; names != NULL && (shim = slp_shim_number(i)) != NULL; i++) {
+        if (slp_shim_has_rows(shim)) {
+            continue;
+        }
+        slp_stackmap *map = slp_stackmap_of(shim);
+        if (map != NULL) {
+            slp_stackmap_free(map);
+            continue;
+        }
+        PyErr_Clear();
+        if (PyList_Append(names, shim->co_name) < 0) {
+            Py_CLEAR(names);
+        }
+    }
+    return names;
 }
 
 int

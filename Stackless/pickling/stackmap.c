@@ -5,6 +5,7 @@
  */
 #include "slp_stackmap.h"
 
+#include "slp_pickle.h"
 #include "slp_stackmap_code.h"
 
 /* Depth and kinds before a leader, once a path has led there. */
@@ -902,7 +903,7 @@ is_tuple_of_cells(PyObject *value, int count)
         return false;
     }
     for (int i = 0; i < count; i++) {
-        if (!PyCell_Check(PyTuple_GET_ITEM(value, i))) {
+        if (!slp_is_cell(PyTuple_GET_ITEM(value, i))) {
             return false;
         }
     }
@@ -940,7 +941,7 @@ value_fits(slp_stackmap *map, slp_slot slot, PyObject *value)
     case SLP_SLOT_TUPLE:
         return PyTuple_CheckExact(value) && (slot.count < 0 || PyTuple_GET_SIZE(value) == slot.count);
     case SLP_SLOT_CELL:
-        return PyCell_Check(value);
+        return slp_is_cell(value);
     case SLP_SLOT_CELLS:
         return is_tuple_of_cells(value, slot.count);
     case SLP_SLOT_CODE:
@@ -979,7 +980,7 @@ slp_stackmap_check_locals(slp_stackmap *map, int unit, slp_position position, Py
         int made = map->code.cell_made_by[i]; /* the unit behind its MAKE_CELL or COPY_FREE_VARS; 0: none */
         const char *wanted = NULL;
         if (made > 0 && done >= made) {
-            wanted = value != NULL && PyCell_Check(value) ? NULL : "a cell";
+            wanted = value != NULL && slp_is_cell(value) ? NULL : "a cell";
         }
         else if (kind & CO_FAST_FREE) {
             wanted = value == NULL ? NULL : "NULL";

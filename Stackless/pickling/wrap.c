@@ -36,12 +36,19 @@ static PyMethodDef wrap_methods[] = {
     {"reduce_module", slp_reduce_module, METH_O, "How a module pickles."},
     {"reduce_traceback", slp_reduce_traceback, METH_O, "How a traceback pickles."},
     {"reduce_generator", slp_reduce_generator, METH_O, "How a generator or a coroutine pickles."},
+    {"reduce_awaitable", slp_reduce_awaitable, METH_O,
+     "How pickles what a coroutine or an asynchronous generator is awaited by."},
+    {"awaitable", slp_make_awaitable, METH_VARARGS, "What asend(), athrow() or aclose() returned."},
+    {"anext_awaitable", slp_make_anext, METH_VARARGS, "What anext() with a default returned."},
+    {"coroutine_wrapper", slp_make_coroutine_wrapper, METH_O, "What coroutine.__await__() returned."},
     {"code", slp_make_code, METH_VARARGS, "A code object of an image."},
     {"module", slp_make_module, METH_O, "A module of an image that is not imported by its name."},
     {"module_dict", slp_make_module_dict, METH_O, "The dict of the module of that name."},
     {"traceback", slp_make_traceback, METH_VARARGS, "A traceback of an image."},
     {"set_list_index", slp_set_list_index, METH_VARARGS, "Let an iterator over a list go on at an index."},
     {"memory_index", slp_memory_index, METH_O, "The index at which an iterator over a memoryview goes on."},
+    {"unknown_shims", slp_unknown_shims, METH_NOARGS,
+     "The names of the shims whose frames cannot be loaded from an image; for tests."},
     {"slot_names", slp_slot_names, METH_O,
      "The names of the local variables and cells of a code object, in the order of a frame's slots."},
     {"code_hash", slp_code_hash_method, METH_O,
@@ -49,13 +56,25 @@ static PyMethodDef wrap_methods[] = {
     {NULL},
 };
 
+/* Types without a name in any module. */
+static int
+add_awaitable_types(PyObject *wrap)
+{
+    PyObject *types = PyTuple_Pack(4, &_PyCoroWrapper_Type, &_PyAsyncGenASend_Type, &_PyAsyncGenAThrow_Type,
+                                   &_PyAnextAwaitable_Type);
+    int status = types == NULL ? -1 : PyModule_AddObjectRef(wrap, "awaitable_types", types);
+    Py_XDECREF(types);
+    return status;
+}
+
 static int
 fill(PyObject *wrap)
 {
     return PyModule_AddFunctions(wrap, wrap_methods) < 0
                    || slp_add_stand_in(wrap, &slp_stand_in_cell, &PyCell_Type) < 0
                    || slp_add_stand_in(wrap, &slp_stand_in_function, &PyFunction_Type) < 0
-                   || slp_add_generator_types(wrap) < 0 || PyType_Ready(&slp_module_dict_ref_type) < 0
+                   || slp_add_generator_types(wrap) < 0 || add_awaitable_types(wrap) < 0
+                   || PyType_Ready(&slp_module_dict_ref_type) < 0
                ? -1
                : 0;
 }
