@@ -3,7 +3,7 @@
  * Finding and loading modules is the import machinery's work; here stand the three instructions' own
  * rules: which __import__ is asked, where a name is looked for, and what the errors say.
  */
-#include "slp_base.h"
+#include "slp_softcall.h"
 #include "slp_support.h"
 
 /* builtins.__import__ as the frame sees it: a new reference. */
@@ -28,7 +28,7 @@ get_import_function(PyThreadState *tstate, PyObject *builtins)
 
 PyObject *
 slp_import_name(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *name, PyObject *fromlist,
-                PyObject *level)
+                PyObject *level, _PyInterpreterFrame **top)
 {
     PyObject *function = get_import_function(tstate, frame->f_builtins);
     if (function == NULL) {
@@ -40,11 +40,15 @@ slp_import_name(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *nam
         int depth = _PyLong_AsInt(level);
         module = depth == -1 && _PyErr_Occurred(tstate)
                      ? NULL
-                     : PyImport_ImportModuleLevelObject(name, frame->f_globals, locals, fromlist, depth);
+                     : slp_soft_import(tstate, frame, name, frame->f_globals, locals, fromlist, depth, top);
     }
     else {
         PyObject *args[] = {NULL, name, frame->f_globals, locals, fromlist, level};
-        module = PyObject_Vectorcall(function, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        module = top == NULL ? SLP_NOT_SOFT
+                             : slp_soft_call(tstate, frame, function, args + 1, 5, NULL, top);
+        if (module == SLP_NOT_SOFT) {
+            module = PyObject_Vectorcall(function, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        }
     }
     Py_DECREF(function);
     return module;

@@ -127,11 +127,16 @@ INSTRUCTION(DELETE_GLOBAL)
 
 INSTRUCTION(IMPORT_NAME)
 {
-    PyObject *module = slp_import_name(tstate, frame, NAME_AT(oparg), sp[-1], sp[-2]);
+    _PyInterpreterFrame *top;
+    PyObject *module =
+        slp_import_name(tstate, frame, NAME_AT(oparg), sp[-1], sp[-2], HOOKED() ? NULL : &top);
     if (module == NULL) {
         ERROR();
     }
     DROP(2);
+    if (module == SLP_ENTER) {
+        RUN_FRAMES(top);
+    }
     *sp++ = module;
     NEXT_AFTER_CALL();
 }

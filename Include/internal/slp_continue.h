@@ -35,6 +35,8 @@ enum {
     SLP_GO_CLASS_MADE,
     SLP_GO_CLASS_HOOK,       /* Python/soft_classhooks.c */
     SLP_GO_CLASS_HOOK_FAILED,
+    SLP_GO_IMPORT_LOADED,    /* Python/soft_import.c */
+    SLP_GO_IMPORT_FAILED,
     SLP_GO_COUNT,
 };
 
@@ -53,5 +55,9 @@ PyObject *slp_go_class_hook(PyThreadState *tstate, _PyInterpreterFrame *shim, sl
                             _PyInterpreterFrame **top);
 PyObject *slp_go_class_hook_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
                                    _PyInterpreterFrame **top);
+PyObject *slp_go_import_loaded(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
+                               _PyInterpreterFrame **top);
+PyObject *slp_go_import_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
+                               _PyInterpreterFrame **top);
 
 #endif

@@ -205,6 +205,13 @@ bool slp_are_hook_calls(PyObject *value);
 PyObject *slp_soft_type_new(PyThreadState *tstate, _PyInterpreterFrame *below, PyTypeObject *metaclass,
                             PyObject *args, PyObject *kwargs, _PyInterpreterFrame **top);
 
+/* --- imports (Python/soft_import.c) --- */
+
+/* What __import__(name, globals, locals, names, level) does.  NULL `top`: in C. */
+PyObject *slp_soft_import(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *name,
+                          PyObject *globals, PyObject *locals, PyObject *names, int level,
+                          _PyInterpreterFrame **top);
+
 /* --- builtins (Python/soft_builtins.c) --- */
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,

@@ -30,9 +30,10 @@ int slp_setup_annotations(PyThreadState *tstate, _PyInterpreterFrame *frame);
 
 /* --- imports (Python/imports.c) --- */
 
-/* import name: calls builtins.__import__, or the import machinery directly when it is the original. */
+/* import name: calls builtins.__import__, or the import machinery directly when it is the original.  A soft
+ * function's answer; NULL `top`: never SLP_ENTER. */
 PyObject *slp_import_name(PyThreadState *tstate, _PyInterpreterFrame *frame, PyObject *name,
-                          PyObject *fromlist, PyObject *level);
+                          PyObject *fromlist, PyObject *level, _PyInterpreterFrame **top);
 PyObject *slp_import_from(PyThreadState *tstate, PyObject *module, PyObject *name);
 /* from module import *: into the dict or mapping `locals`. */
 int slp_import_star(PyThreadState *tstate, PyObject *locals, PyObject *module);

@@ -66,6 +66,8 @@ static const stack_row rows[] = {
     {"<asynchronous generator>", "048<", "ao", ITEM, 0},
     {"<anext with default>", "0", "oo", ITEM, 0},
     {"<exec>", "~", "", VALUE, 0},
+    {"<import>", "0", "ssIn", VALUE, 0},
+    {"<import>", "2", "soIn", VALUE, 0},
     {"<class>", "~", "fstDlnI", VALUE, 0},
     {"<class>", "0", "fstDto", VALUE, 0},
     {"<class>", "1", "fstDtoo", VALUE, 0},
