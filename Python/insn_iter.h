@@ -109,7 +109,8 @@ INSTRUCTION(FOR_ITER)
     if (slp_is_soft_iterator(type) && !HOOKED()) {
         _PyInterpreterFrame *top;
         *(intptr_t *)sp = oparg;
-        item = slp_soft_next(tstate, frame, iterator, &top);
+        slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
+        item = soft->in_python(iterator, 0) ? slp_soft_next(tstate, frame, iterator, &top) : SLP_NOT_SOFT;
         if (item == SLP_ENTER) {
             RUN_FRAMES(top);
         }
@@ -203,7 +204,10 @@ INSTRUCTION(SEND)
     if (sent == Py_None && slp_is_soft_iterator(Py_TYPE(receiver)) && !HOOKED()) {
         _PyInterpreterFrame *top;
         *(intptr_t *)sp = oparg;
-        result = slp_soft_next(tstate, frame, receiver, &top);
+        result = SLP_NOT_SOFT;
+        if (slp_iterates_in_python(receiver)) {
+            result = slp_soft_next(tstate, frame, receiver, &top);
+        }
         if (result == SLP_ENTER) {
             Py_DECREF(sent);
             RUN_FRAMES(top);

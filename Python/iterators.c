@@ -34,7 +34,7 @@ enum { SLOT_SELF, SLOT_PHASE, SLOT_WORK, SLOTS };
 #define MAX_DEPTH 8
 
 bool
-slp_iterates_below(PyObject *obj, int depth)
+slp_iterates_deeper(PyObject *obj, int depth)
 {
     PyTypeObject *type = Py_TYPE(obj);
     if (type == &PyGen_Type) {
@@ -48,12 +48,6 @@ slp_iterates_below(PyObject *obj, int depth)
         return type->tp_iternext == soft->iternext && (depth >= MAX_DEPTH || soft->in_python(obj, depth + 1));
     }
     return false;
-}
-
-bool
-slp_iterates_in_python(PyObject *obj)
-{
-    return slp_iterates_below(obj, 0);
 }
 
 slp_soft_iterator *
@@ -416,7 +410,7 @@ slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *itera
 {
     PyTypeObject *type = Py_TYPE(iterator);
     slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
-    if (type->tp_iternext != soft->iternext || !soft->in_python(iterator, 0)) {
+    if (type->tp_iternext != soft->iternext) {
         return SLP_NOT_SOFT;
     }
     if (soft->quick != NULL) {

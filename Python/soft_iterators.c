@@ -102,8 +102,8 @@ map_quick(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, _Py
 Py_ssize_t
 slp_iterator_count(PyObject *self)
 {
-    return PyTuple_GET_SIZE(OBJECT(self, Py_TYPE(self)->tp_iternext == PyMap_Type.tp_iternext ? map_iterators
-                                                                                               : zip_iterators));
+    bool is_map = Py_TYPE(self)->tp_iternext == PyMap_Type.tp_iternext;
+    return PyTuple_GET_SIZE(OBJECT(self, is_map ? map_iterators : zip_iterators));
 }
 
 static void

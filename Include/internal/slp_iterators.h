@@ -92,13 +92,27 @@ slp_is_soft_iterator(PyTypeObject *type)
     return (uintptr_t)type->tp_as_async - (uintptr_t)slp_soft_iterators < sizeof(slp_soft_iterators);
 }
 
-/* Does next(obj) run Python code?  false: maybe, where C code that we do not know is behind it. */
-bool slp_iterates_in_python(PyObject *obj);
-/* The same at some depth of nested iterators. */
-bool slp_iterates_below(PyObject *obj, int depth);
+/* The same as slp_iterates_in_python(), of what is nested in other iterators, and no common iterator. */
+bool slp_iterates_deeper(PyObject *obj, int depth);
 
-/* next(iterator), of a soft iterator; a soft function's answer (slp_soft.h), where NULL without an exception
- * means the end, too.  `below` stands at FOR_ITER, SEND or SLP_STEP, with the jump distance stored. */
+static inline bool
+slp_iterates_below(PyObject *obj, int depth)
+{
+    PyTypeObject *type = Py_TYPE(obj);
+    return type != &PyListIter_Type && type != &PyRangeIter_Type && type != &PyTupleIter_Type
+           && slp_iterates_deeper(obj, depth);
+}
+
+/* Does next(obj) run Python code?  false: maybe, where C code that we do not know is behind it. */
+static inline bool
+slp_iterates_in_python(PyObject *obj)
+{
+    return slp_iterates_below(obj, 0);
+}
+
+/* next(iterator), of a soft iterator with Python code behind it; a soft function's answer (slp_soft.h), where
+ * NULL without an exception means the end, too.  `below` stands at FOR_ITER, SEND or SLP_STEP, with the jump
+ * distance stored. */
 PyObject *slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *iterator,
                         _PyInterpreterFrame **top);
 
