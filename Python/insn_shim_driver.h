@@ -220,7 +220,7 @@ INSTRUCTION(SLP_ANEXT_RAISED)
 INSTRUCTION(SLP_TASK_STEPPED)
 {
     PyObject *value = *--sp;
-    PyObject *result = slp_task_stepped(tstate, frame->localsplus[0], (slp_task_outcome)oparg, value);
+    PyObject *result = slp_task_stepped(tstate, frame->localsplus, (slp_task_outcome)oparg, value);
     if (result == NULL) {
         ERROR();
     }

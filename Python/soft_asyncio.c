@@ -51,17 +51,19 @@ static PyObject *result_name;        /* "result" */
 /* Is the wakeup method's soft function registered? */
 static bool knows_wakeup;
 
-/* [task, coroutine, None], or from SHIM_THROW on [task, method or NULL, coroutine or method, exception] */
+/* [task, stand-in, coroutine, None]; from SHIM_THROW on [task, stand-in, method or NULL, coroutine or method,
+ * exception] */
 static PyCodeObject *shim_step;
 enum { SHIM_SEND = 0, SHIM_THROW = 4 };
 
 /* --- the stand-in ------------------------------------------------------------------------------ */
 
-/* Takes the place of a task's coroutine while C finishes the step. */
+/* Takes the place of a task's coroutine while C finishes the step.  It is made before the coroutine runs, so
+ * that what comes of that is not lost where memory runs out. */
 typedef struct {
     PyObject_HEAD
-    task_object *task;
-    PyObject *coroutine;   /* NULL: it is back in its place */
+    task_object *task;     /* borrowed: of whose step it is */
+    PyObject *coroutine;   /* NULL: it is in its place */
     int must_cancel;       /* of the task, as the coroutine has left it */
     slp_task_outcome outcome;
     PyObject *value;
@@ -119,6 +121,38 @@ static PyTypeObject stand_in_type = {
     .tp_as_async = &stand_in_async,
 };
 
+/* --- the base's step --------------------------------------------------------------------------- */
+
+/* A step as the base does it.  One of these objects is kept. */
+static step_object *spare_step;
+
+static PyObject *
+step_in_c(PyObject *task, PyObject *exception)
+{
+    step_object *s = spare_step;
+    spare_step = NULL;
+    if (s == NULL) {
+        s = (step_object *)step_type->tp_alloc(step_type, 0);
+        if (s == NULL) {
+            return NULL;
+        }
+    }
+    s->task = (task_object *)Py_NewRef(task);
+    s->exception = Py_XNewRef(exception);
+    PyObject *none = PyTuple_New(0);
+    PyObject *result = none == NULL ? NULL : step_type->tp_call((PyObject *)s, none, NULL);
+    Py_XDECREF(none);
+    Py_CLEAR(s->task);
+    Py_CLEAR(s->exception);
+    if (spare_step == NULL) {
+        spare_step = s;
+    }
+    else {
+        Py_DECREF(s);
+    }
+    return result;
+}
+
 /* --- the beginning of a step ------------------------------------------------------------------- */
 
 /* Begin a step: make the task the current one of its loop.  False where the base has to do it, or to
@@ -131,15 +165,28 @@ enter_task(PyThreadState *tstate, PyObject *task)
         return false;
     }
     Py_ssize_t count = PyDict_GET_SIZE(current_tasks);
-    if (PyDict_SetDefault(current_tasks, t->loop, task) == NULL) {
+    PyObject *current = PyDict_SetDefault(current_tasks, t->loop, task);
+    if (current != task) {
         _PyErr_Clear(tstate);
         return false;
     }
     return PyDict_GET_SIZE(current_tasks) > count;
 }
 
+/* The step is not done, after all.  An error stays set. */
+static void
+leave_task(task_object *t)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyDict_DelItem(current_tasks, t->loop) < 0) {
+        PyErr_WriteUnraisable((PyObject *)t);
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
 /* The exception that the coroutine shall get (new), or NULL: `exception` (stolen, may be NULL), or a
- * CancelledError.  -1 with an error. */
+ * CancelledError.  -1 with an error, and NULL. */
 static int
 choose_exception(task_object *t, PyObject *exception, PyObject **result)
 {
@@ -166,22 +213,29 @@ choose_exception(task_object *t, PyObject *exception, PyObject **result)
 static _PyInterpreterFrame *
 push_shim(PyThreadState *tstate, _PyInterpreterFrame *below, task_object *t, PyObject *exception)
 {
+    stand_in *self = PyObject_New(stand_in, &stand_in_type);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->task = t;
+    self->coroutine = self->value = NULL;
     if (exception == NULL) {
-        PyObject *values[] = {Py_NewRef(t), Py_NewRef(t->coroutine), Py_NewRef(Py_None)};
-        return slp_shim_push(tstate, below, shim_step, SHIM_SEND, values, 3);
+        PyObject *values[] = {Py_NewRef(t), (PyObject *)self, Py_NewRef(t->coroutine), Py_NewRef(Py_None)};
+        return slp_shim_push(tstate, below, shim_step, SHIM_SEND, values, 4);
     }
     PyObject *method;
-    PyObject *self = Py_NewRef(t->coroutine);
-    int is_method = _PyObject_GetMethod(self, &_Py_ID(throw), &method);
+    PyObject *coroutine = Py_NewRef(t->coroutine);
+    int is_method = _PyObject_GetMethod(coroutine, &_Py_ID(throw), &method);
     if (!is_method) {
-        Py_DECREF(self);
+        Py_DECREF(coroutine);
         if (method == NULL) {
+            Py_DECREF(self);
             return NULL;
         }
     }
-    PyObject *values[] = {Py_NewRef(t), is_method ? method : NULL, is_method ? self : method,
-                          Py_NewRef(exception)};
-    return slp_shim_push(tstate, below, shim_step, SHIM_THROW, values, 4);
+    PyObject *values[] = {Py_NewRef(t), (PyObject *)self, is_method ? method : NULL,
+                          is_method ? coroutine : method, Py_NewRef(exception)};
+    return slp_shim_push(tstate, below, shim_step, SHIM_THROW, values, 5);
 }
 
 /* Resume the coroutine of the current task; steals `exception`. */
@@ -191,32 +245,19 @@ step(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *task, PyObject
 {
     task_object *t = (task_object *)task;
     if (choose_exception(t, exception, &exception) < 0) {
-        Py_XDECREF(exception);
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        if (PyDict_DelItem(current_tasks, t->loop) == 0) {
-            PyErr_Restore(type, value, traceback);
-        }
-        else {
-            _PyErr_ChainExceptions(type, value, traceback);
-        }
+        leave_task(t);
         return NULL;
     }
     Py_CLEAR(t->waiter);
     *top = push_shim(tstate, below, t, exception);
-    Py_XDECREF(exception);
+    PyObject *result = SLP_ENTER;
     if (*top == NULL) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyErr_NormalizeException(&type, &value, &traceback);
-        if (traceback != NULL) {
-            PyException_SetTraceback(value, traceback);
-        }
-        Py_DECREF(type);
-        Py_XDECREF(traceback);
-        return slp_task_stepped(tstate, task, SLP_TASK_RAISED, value);
+        _PyErr_Clear(tstate);
+        leave_task(t);
+        result = step_in_c(task, exception);   /* which meets the same error */
     }
-    return SLP_ENTER;
+    Py_XDECREF(exception);
+    return result;
 }
 
 /* TaskStepMethWrapper() */
@@ -286,34 +327,6 @@ soft_wakeup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, P
 
 /* --- the end of a step ------------------------------------------------------------------------- */
 
-/* A step of the base.  One of these objects is kept. */
-static step_object *spare_step;
-
-static PyObject *
-step_in_c(PyObject *task)
-{
-    step_object *s = spare_step;
-    spare_step = NULL;
-    if (s == NULL) {
-        s = (step_object *)step_type->tp_alloc(step_type, 0);
-        if (s == NULL) {
-            return NULL;
-        }
-    }
-    s->task = (task_object *)Py_NewRef(task);
-    PyObject *none = PyTuple_New(0);
-    PyObject *result = none == NULL ? NULL : step_type->tp_call((PyObject *)s, none, NULL);
-    Py_XDECREF(none);
-    Py_CLEAR(s->task);
-    if (spare_step == NULL) {
-        spare_step = s;
-    }
-    else {
-        Py_DECREF(s);
-    }
-    return result;
-}
-
 /* After a step of `task` which has yielded `future`: see what wakes the task, and register it. */
 static void
 learn_wakeup(PyObject *task, PyObject *future)
@@ -371,29 +384,27 @@ outcome_of_throw(PyThreadState *tstate, PyObject **value)
 }
 
 PyObject *
-slp_task_stepped(PyThreadState *tstate, PyObject *task, slp_task_outcome outcome, PyObject *value)
+slp_task_stepped(PyThreadState *tstate, PyObject *const *stack, slp_task_outcome outcome, PyObject *value)
 {
+    PyObject *task = stack[0];
     task_object *t = (task_object *)task;
+    stand_in *self = (stand_in *)stack[1];
     if (outcome == SLP_TASK_THROW_RAISED) {
         outcome = outcome_of_throw(tstate, &value);
-    }
-    stand_in *self = PyObject_New(stand_in, &stand_in_type);
-    if (self == NULL) {
-        Py_DECREF(value);
-        return NULL;
     }
     PyObject *future = NULL;
     if (SLP_UNLIKELY(!knows_wakeup) && outcome == SLP_TASK_YIELDED && is_future(value)) {
         future = Py_NewRef(value);
     }
-    *self = (stand_in){.ob_base = self->ob_base, .task = t, .coroutine = t->coroutine,
-                       .must_cancel = t->must_cancel, .outcome = outcome, .value = value};
+    self->outcome = outcome;
+    self->value = value;
+    self->must_cancel = t->must_cancel;
+    self->coroutine = t->coroutine;
     t->coroutine = Py_NewRef(self);
     t->must_cancel = 0;
     PyObject *current = _PyDict_Pop(current_tasks, t->loop, Py_None);
-    PyObject *result = step_in_c(task);
+    PyObject *result = step_in_c(task, NULL);
     leave(self);
-    Py_DECREF(self);
     if (SLP_UNLIKELY(current != task)) {
         result = leave_wrong_task(task, current, result);
     }
@@ -546,8 +557,8 @@ slp_soft_asyncio_init(void)
         SLP_TASK_STEPPED, SLP_TASK_THROW_RAISED,
     };
     /* The start with its mark, the length, the handler, twice the depth. */
-    static const uint8_t handlers[] = {0x80 | 0, 1, 3, 2, 0x80 | 4, 7, 12, 2};
-    shim_step = slp_shim_make("<task step>", 4, code, sizeof(code), handlers, sizeof(handlers));
+    static const uint8_t handlers[] = {0x80 | 0, 1, 3, 4, 0x80 | 4, 7, 12, 4};
+    shim_step = slp_shim_make("<task step>", 5, code, sizeof(code), handlers, sizeof(handlers));
     if (shim_step == NULL) {
         PyErr_Print();
         Py_FatalError("cannot make the shim of asyncio's tasks");

@@ -24,9 +24,10 @@ typedef enum {
     SLP_TASK_THROW_RAISED,   /* by throw(), which returns by a StopIteration */
 } slp_task_outcome;
 
-/* Let C finish the step of `task`: its answer, None or NULL.  `value` (stolen): what the coroutine yielded,
- * returned or raised. */
-PyObject *slp_task_stepped(PyThreadState *tstate, PyObject *task, slp_task_outcome outcome, PyObject *value);
+/* Let C finish the step of the task at stack[0], with the stand-in at stack[1]: its answer, None or NULL.
+ * `value` (stolen): what the coroutine yielded, returned or raised. */
+PyObject *slp_task_stepped(PyThreadState *tstate, PyObject *const *stack, slp_task_outcome outcome,
+                           PyObject *value);
 
 /* The module _asyncio was imported: look whether its structs are as expected, and register what calls steps.
  * If they are not, tasks stay pinned. */

@@ -139,7 +139,7 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_RUN_FAILED     241   /* [context, exception]: leave the context, raise again */
 #define SLP_CACHE_RESULT   242   /* [cached, args, kwargs, result]: store it, return it */
 #define SLP_ADVANCE        227   /* [iterator, phase, work (, asked), value]: go on (slp_iterators.h) */
-#define SLP_TASK_STEPPED   228   /* [task, ..., value]: finish a step of asyncio's; oparg: slp_task_outcome */
+#define SLP_TASK_STEPPED   228   /* [task, stand-in, ..., value]: finish a step of asyncio's */
 #define SLP_YIELD_ON       229   /* [..., value]: what the caller waits for yields it; oparg 1:
                                     [generator, value], the generator waits again */
 #define SLP_FINISH         243   /* [..., value]: what the caller waits for is done, with that result */
