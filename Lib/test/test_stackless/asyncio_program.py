@@ -1,13 +1,18 @@
 """A program that CPython runs, too: asyncio's tasks in all the ways in which a step can begin and end.
 
 asyncio_program.py WATCHER (nothing, settrace or setprofile) prints what happens.  Both interpreters have to print
-the same.
+the same: ours runs it in a tasklet, and once more in main.
 """
 
 import asyncio
 import contextvars
 import sys
 import traceback
+
+try:
+    import stackless
+except ImportError:   # the other interpreter
+    stackless = None
 
 events = []
 var = contextvars.ContextVar("var", default="none")
@@ -226,10 +231,20 @@ def trace(frame, event, arg):
     return trace
 
 
-if __name__ == "__main__":
+def watched():
     if sys.argv[1] != "nothing":
         getattr(sys, sys.argv[1])(trace)
     asyncio.run(main())
     sys.settrace(None)
     sys.setprofile(None)
-    print("\n".join(events))
+
+
+if __name__ == "__main__":
+    for runs_in_tasklet in (True, False):
+        events.clear()
+        if runs_in_tasklet and stackless is not None:
+            stackless.tasklet(watched)()
+            stackless.run()
+        else:
+            watched()
+        print("\n".join(events))

@@ -10,7 +10,7 @@ import unittest
 
 import stackless
 from _stackless import _c_stack_pointer
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 BASE = os.environ.get("SLP_BASE_PYTHON", "/usr/bin/python3.11")
 
@@ -39,6 +39,7 @@ async def handles(receive):
         receive()
 
 
+@needs_soft_switches
 class IsSoft(LeavesNoTasklets, unittest.TestCase):
     """A tasklet that blocks inside of the construct has no C frames."""
 

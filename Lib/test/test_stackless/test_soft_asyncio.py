@@ -10,11 +10,12 @@ import unittest
 
 import stackless
 from _stackless import _c_stack_pointer
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 BASE = os.environ.get("SLP_BASE_PYTHON", "/usr/bin/python3.11")
 
 
+@needs_soft_switches
 class IsSoft(LeavesNoTasklets, unittest.TestCase):
     """A tasklet that runs asyncio.run() and blocks in a task has no C frames."""
 
