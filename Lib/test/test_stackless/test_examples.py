@@ -51,6 +51,23 @@ class TestExamples(unittest.TestCase):
         self.assertRegex(lines[0], "^1,000 tasklets wait for work")
         self.assertRegex(lines[-2], "finds the same$")
 
+    def test_checkpointed_workflow(self):
+        lines = self.run_example("checkpointed_workflow.py", "--demo")
+        self.assertEqual([line for line in lines if line != "-- killed"],
+                         ["reserved lamp", "reserved desk", "reserved pen", "charged 97 for order 7",
+                          "shipped lamp", "shipped desk", "shipped pen", "order 7 is closed"])
+        self.assertEqual(lines.count("-- killed"), 3)
+
+    def test_saved_simulation(self):
+        lines = self.run_example("saved_simulation.py", "--customers=5", "--seed=2")
+        self.assertRegex(lines[0], r"^at minute \d+: [1-6] tasklets, \d+ bytes$")
+        self.assertEqual(len(lines), 1 + 5 + 1)
+        self.assertEqual(lines[-1], "the same as without saving")
+
+    def test_hopping_tasklet(self):
+        self.assertEqual(self.run_example("hopping_tasklet.py", "--hops=7"),
+                         ["7 hops: 4 times in the first process, 3 times in the second process"])
+
 
 if __name__ == "__main__":
     unittest.main()
