@@ -226,6 +226,13 @@ slp_make_code(PyObject *module, PyObject *args)
     if (code == NULL) {
         return NULL;
     }
+    /* First of all: the base reads and writes past the end of code that breaks off. */
+    slp_stackmap *map = slp_stackmap_of((PyCodeObject *)code);
+    if (map == NULL) {
+        Py_DECREF(code);
+        return NULL;
+    }
+    slp_stackmap_free(map);
     uint64_t hash;
     unsigned long long wanted = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(args, 1));
     if ((wanted == (unsigned long long)-1 && PyErr_Occurred())
@@ -239,12 +246,6 @@ slp_make_code(PyObject *module, PyObject *args)
         Py_DECREF(code);
         return NULL;
     }
-    slp_stackmap *map = slp_stackmap_of((PyCodeObject *)code);
-    if (map == NULL) {
-        Py_DECREF(code);
-        return NULL;
-    }
-    slp_stackmap_free(map);
     return code;
 }
 

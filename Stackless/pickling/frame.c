@@ -98,14 +98,6 @@ start_out(_PyInterpreterFrame *frame)
                          func->func_qualname);
 }
 
-/* Does the instruction at which the frame stands wait for an item, so that its jump stands on the stack? */
-static bool
-holds_distance(int opcode)
-{
-    return opcode == FOR_ITER || opcode == SEND || opcode == SLP_STEP || opcode == SLP_CLOSE
-           || opcode == SLP_CLOSE_FAILED || opcode == SLP_THROW;
-}
-
 PyObject *
 slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position position)
 {
@@ -113,7 +105,8 @@ slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position po
     int flags = 0;
     PyObject *values, *nulls;
     assert(frame->stacktop >= 0);
-    if (position == SLP_WAITING && holds_distance(_Py_OPCODE(*frame->prev_instr))
+    /* Only generators pass a throw() on; others may have something else on the first free slot. */
+    if (position == SLP_WAITING && gen != NULL && _Py_OPCODE(*frame->prev_instr) == SEND
         && slp_frame_waits_for_throw(frame)) {
         flags |= SLP_FRAME_THROW;
     }
@@ -337,6 +330,19 @@ read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, Py
     return status;
 }
 
+/* A throw() is passed on by generators that wait at their SEND. */
+static int
+check_flags(const slp_frame_image *image)
+{
+    bool may_pass_throw = image->gen != NULL && image->wait == SLP_WAITS_ITEM
+                          && _Py_OPCODE(_PyCode_CODE(image->code)[image->unit]) == SEND;
+    if ((image->flags & ~SLP_FRAME_THROW) != 0 || (image->flags != 0 && !may_pass_throw)) {
+        slp_refuse_image(WHAT, "%U has the flags %d", image->code->co_qualname, image->flags);
+        return -1;
+    }
+    return 0;
+}
+
 int
 slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image)
 {
@@ -366,7 +372,8 @@ slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps
         }
         image->gen = (PyGenObject *)Py_NewRef(generator);
     }
-    if (read_body(image, position, maps, code, globals, locals) < 0 || read_exception(image, exception) < 0) {
+    if (read_body(image, position, maps, code, globals, locals) < 0 || read_exception(image, exception) < 0
+        || check_flags(image) < 0) {
         goto failed;
     }
     if (image->gen != NULL && image->gen->gi_code != image->code) {

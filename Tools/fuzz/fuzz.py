@@ -21,8 +21,8 @@ BATCH = 400
 
 def start(python, *arguments, **options):
     environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONFAULTHANDLER": "1"}
-    return subprocess.Popen([python, "-X", "faulthandler", str(HERE / "worker.py"), *map(str, arguments)],
-                            env=environment, **options)
+    command = [python, "-W", "ignore", "-X", "faulthandler", str(HERE / "worker.py"), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, **options)
 
 
 def run_batch(python, first, count):
@@ -32,8 +32,8 @@ def run_batch(python, first, count):
     def set_descriptor():
         os.dup2(write, 3)
 
-    worker = start(python, first, count, preexec_fn=set_descriptor, pass_fds=(3, write), stdout=subprocess.DEVNULL,
-                   stderr=subprocess.PIPE)
+    worker = start(python, first, count, preexec_fn=set_descriptor, pass_fds=(3, write),
+                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     os.close(write)
     said = []
     with ThreadPoolExecutor(1) as pool:
