@@ -34,6 +34,9 @@ void slp_load_trace(PyThreadState *tstate, PyTaskletObject *t);
 /* Drop what th->left holds.  Runs any code, as the current tasklet. */
 SLP_COLD void slp_drop_left(slp_thread *th);
 
+/* Somebody wants to see that the current tasklet's place is taken by `entered`. */
+SLP_COLD void slp_watched_arrival(PyThreadState *tstate, slp_thread *th, PyTaskletObject *entered);
+
 /* Everything but the top of the frame stack. */
 static inline void
 slp_save_state(PyThreadState *tstate, PyTaskletObject *t, _PyInterpreterFrame *frame)
@@ -71,7 +74,7 @@ slp_load_state(PyThreadState *tstate, slp_thread *th, PyTaskletObject *t, PyObje
         slp_load_trace(tstate, t);
     }
     if (SLP_UNLIKELY(th->watch != 0)) {
-        slp_watchdog_switched(tstate, th, t);
+        slp_watched_arrival(tstate, th, t);
     }
     cframe->current_frame = frame;
     return frame;

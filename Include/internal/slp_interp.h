@@ -1,4 +1,4 @@
-/* What one interpreter knows about tasklets: callbacks, defaults, names.
+/* What one interpreter knows about tasklets: callbacks, defaults.
  *
  * A capsule in the interpreter's dict owns it.  Every slp_thread of the interpreter holds it, so that it is
  * reached in O(1) and outlives the dict; its objects go when the interpreter ends.
@@ -13,7 +13,6 @@ typedef struct slp_interp {
     PyObject *schedule_callback;       /* strong or NULL, as all objects here */
     PyObject *channel_callback;
     PyObject *error_handler;
-    PyObject *names;                   /* dict: address of a tasklet with `flags.named` -> its name */
     bool always_hard;                  /* soft switching is off: slp_thread.always_hard of new threads */
     int pickle_flags;                  /* those of new threads */
     int watch;                         /* slp_watch bits that every thread has */

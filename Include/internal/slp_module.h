@@ -83,12 +83,10 @@ extern const char slp_getuncollectables_doc[];
 /* Its innermost Python frame, or NULL. */
 _PyInterpreterFrame *slp_tasklet_python_frame(PyTaskletObject *t);
 
-/* The name (a new reference, None: it has none; NULL with an exception).  Names of exact tasklets stand in
- * slp_interp.names, those of subclasses' instances in their dict. */
+/* The name (a new reference, None: it has none; NULL with an exception).  That of an instance of a subclass
+ * stands in its dict; in t->extra is a copy then, which the program may have made stale. */
 PyObject *slp_tasklet_get_name(PyTaskletObject *t);
 int slp_tasklet_set_name(PyTaskletObject *t, PyObject *name);
-/* Forget the name of one with `flags.named`. */
-void slp_tasklet_drop_name(PyTaskletObject *t);
 
 /* `first`, and a line for each tasklet of the thread that is blocked on a channel.  NULL without an exception
  * where that cannot be made. */

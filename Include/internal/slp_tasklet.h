@@ -50,12 +50,22 @@ typedef struct slp_trace_state {
     int tracing;
 } slp_trace_state;
 
+/* What few tasklets need; made on first use, freed with the tasklet. */
+typedef struct slp_tasklet_extra {
+    PyObject *name;                    /* strong or NULL; a str, which the handler of a stack overflow reads */
+    int64_t run_ns;                    /* run time that was counted (slp_accounting.h) */
+    uint64_t switch_count;             /* times it was switched to, that were counted */
+} slp_tasklet_extra;
+
 typedef struct PyTaskletObject {
     PyObject_HEAD
     struct PyTaskletObject *next;      /* neighbours in the run queue or in a channel's queue; */
     struct PyTaskletObject *prev;      /*   the chain owns one reference to each member */
     slp_thread *thread;                /* held, never NULL; its tstate is NULL once the thread is gone */
-    struct PyChannelObject *channel;   /* strong; the channel it is blocked on, or NULL */
+    union {
+        struct PyChannelObject *channel; /* strong; the channel it is blocked on, or NULL */
+        struct PyTaskletObject *runner_below; /* strong; while waits_in_run: the next outer caller */
+    };
     PyObject *tempval;                 /* strong; the value (or bomb, or SLP_SELF) delivered when it
                                           resumes; the callable while it is bound and not alive */
     PyObject *context;                 /* strong or NULL; contextvars context while not current */
@@ -68,7 +78,7 @@ typedef struct PyTaskletObject {
     _PyErr_StackItem exc_state;        /* the exception that it handles, at its outermost level */
     _PyErr_StackItem *exc_info;        /* innermost level: &exc_state or a generator's; NULL = &exc_state */
     slp_trace_state *trace;            /* NULL: not traced */
-    struct PyTaskletObject *runner_below; /* strong; the next outer caller of run(), while it waits */
+    slp_tasklet_extra *extra;          /* NULL: neither named nor counted */
     PyObject *weakrefs;
     int recursion_depth;
     struct {
@@ -80,7 +90,6 @@ typedef struct PyTaskletObject {
         unsigned int atomic : 1;       /* the watchdog, signals and other threads wait */
         unsigned int ignore_nesting : 1; /* the watchdog interrupts it inside of C functions, too */
         unsigned int pending_irq : 1;  /* the watchdog wanted to, but could not yet */
-        unsigned int named : 1;        /* its name stands in slp_interp.names */
         unsigned int interrupted : 1;  /* suspended before an instruction (slp_watchdog.h) */
         unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
         unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
@@ -111,6 +120,9 @@ PyTaskletObject *slp_tasklet_new_main(slp_thread *th);
 
 /* A new, unbound tasklet of the thread, of exactly this type.  NULL with MemoryError. */
 PyTaskletObject *slp_tasklet_new_plain(slp_thread *th);
+
+/* Its extra struct, made on first use.  NULL without memory, no exception set. */
+slp_tasklet_extra *slp_tasklet_get_extra(PyTaskletObject *t);
 
 /* Free what `t->trace` points to; it becomes NULL. */
 void slp_tasklet_drop_trace(PyTaskletObject *t);

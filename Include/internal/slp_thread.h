@@ -21,6 +21,7 @@ struct PyTaskletObject;
 #define SLP_WATCH_TRAP        4        /* slp_thread.switch_trap is not 0 */
 #define SLP_WATCH_IN_CALLBACK 8        /* a callback runs, and must not switch */
 #define SLP_WATCH_SOFT_DUE    16       /* the next switch goes to the watchdog's caller (slp_watchdog.h) */
+#define SLP_WATCH_ACCOUNT     64       /* run time and switches are counted (slp_accounting.h) */
 #define SLP_WATCH_ARRIVAL     32       /* slp_watchdog_switched() wants to hear who was entered */
 
 /* What a switch leaves behind, to be dropped by who was switched to, since that may run any code. */
@@ -75,6 +76,8 @@ typedef struct slp_thread {
     bool has_carriers;                 /* a tasklet of it may be pinned */
     int watch;                         /* SLP_WATCH_ bits */
     int switch_trap;                   /* not 0: switches are refused */
+    struct PyTaskletObject *charged;   /* accounting (slp_accounting.h): borrowed, who runs, */
+    int64_t charged_until;             /*   and until when its time is counted */
     int pickle_flags;
     slp_watchdog watchdog;             /* the limits of run() */
 } slp_thread;

@@ -22,7 +22,6 @@ detach(PyObject *capsule)
     Py_CLEAR(si->schedule_callback);
     Py_CLEAR(si->channel_callback);
     Py_CLEAR(si->error_handler);
-    Py_CLEAR(si->names);
     slp_interp_release(si);
 }
 

@@ -71,6 +71,12 @@ report(slp_thread *th, const slp_carrier *carrier)
     put(" KB of C stack of ");
     put(th->current->flags.is_main ? "the main tasklet 0x" : "tasklet 0x");
     _Py_DumpHexadecimal(STDERR_FILENO, (uintptr_t)th->current, sizeof(void *) * 2);
+    const slp_tasklet_extra *extra = th->current->extra;
+    if (extra != NULL && extra->name != NULL) {
+        put(" named '");
+        _Py_DumpASCII(STDERR_FILENO, extra->name);
+        put("'");
+    }
     const _PyInterpreterFrame *frame = tstate->cframe->current_frame;
     const _PyInterpreterFrame *first = NULL;
     for (; frame != NULL; frame = frame->previous) {

@@ -3,6 +3,7 @@
  * The common switch, from soft to soft, is slp_switch_frames() in slp_exchange.h.  Budget: 25 ns a switch as
  * Python sees it, the call included; 30 ns between carriers (Tools/bench, "switch").
  */
+#include "slp_accounting.h"
 #include "slp_callbacks.h"
 #include "slp_exchange.h"
 #include "slp_guest.h"
@@ -60,6 +61,15 @@ slp_watched_switch(slp_thread *th)
     }
     if (th->watch & SLP_WATCH_SCHEDULE) {
         slp_call_schedule_callback(th);
+    }
+}
+
+void
+slp_watched_arrival(PyThreadState *tstate, slp_thread *th, PyTaskletObject *entered)
+{
+    slp_watchdog_switched(tstate, th, entered);
+    if (th->watch & SLP_WATCH_ACCOUNT) {
+        slp_accounting_switched(th, entered);
     }
 }
 

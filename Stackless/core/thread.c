@@ -18,6 +18,7 @@
  */
 #include "slp_thread.h"
 
+#include "slp_accounting.h"
 #include "slp_generators.h"
 #include "slp_idle.h"
 #include "slp_scheduler.h"
@@ -156,6 +157,9 @@ slp_thread_get(PyThreadState *tstate)
     }
     th->main = main;
     th->current = (PyTaskletObject *)Py_NewRef(main);
+    if (th->watch & SLP_WATCH_ACCOUNT) {
+        slp_accounting_start(th);
+    }
     tstate->root_cframe.previous = (_PyCFrame *)th;
     PyCapsule_SetDestructor(capsule, dict_cleared);
     Py_DECREF(capsule);

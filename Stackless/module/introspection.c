@@ -24,94 +24,73 @@ slp_tasklet_python_frame(PyTaskletObject *t)
 
 /* --- names --- */
 
-PyObject *
-slp_tasklet_get_name(PyTaskletObject *t)
+/* The dict of an instance of a subclass: a new reference, or NULL without an exception. */
+static PyObject *
+get_dict(PyTaskletObject *t)
 {
-    PyObject *name = NULL;
-    if (t->flags.named && t->thread->interp->names != NULL) {
-        PyObject *key = PyLong_FromVoidPtr(t);
-        if (key == NULL) {
-            return NULL;
-        }
-        name = PyDict_GetItemWithError(t->thread->interp->names, key);
-        Py_DECREF(key);
-    }
-    else if (Py_TYPE(t) != &PyTasklet_Type) {
-        PyObject *dict = PyObject_GenericGetDict((PyObject *)t, NULL);
+    PyObject *dict = NULL;
+    if (Py_TYPE(t) != &PyTasklet_Type) {
+        dict = PyObject_GenericGetDict((PyObject *)t, NULL);
         if (dict == NULL) {
             PyErr_Clear();   /* a class with __slots__ = () */
         }
-        else {
-            name = PyDict_GetItemString(dict, "name");
-            Py_DECREF(dict);
-        }
     }
-    if (name == NULL && PyErr_Occurred()) {
-        return NULL;
-    }
-    return Py_NewRef(name != NULL ? name : Py_None);
+    return dict;
 }
 
-void
-slp_tasklet_drop_name(PyTaskletObject *t)
+PyObject *
+slp_tasklet_get_name(PyTaskletObject *t)
 {
-    PyObject *names = t->thread->interp->names;
-    t->flags.named = 0;
-    if (names != NULL) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        PyObject *key = PyLong_FromVoidPtr(t);
-        if (key == NULL || PyDict_DelItem(names, key) < 0) {
-            PyErr_Clear();
-        }
-        Py_XDECREF(key);
-        PyErr_Restore(type, value, traceback);
+    PyObject *dict = get_dict(t);
+    PyObject *name = dict != NULL ? PyDict_GetItemString(dict, "name")
+                     : t->extra != NULL ? t->extra->name : NULL;
+    PyObject *result = Py_NewRef(name != NULL ? name : Py_None);
+    Py_XDECREF(dict);
+    return result;
+}
+
+/* Keep `name` in the tasklet itself, or forget the one there (not a str).  -1 with MemoryError. */
+static int
+keep_name(PyTaskletObject *t, PyObject *name)
+{
+    bool is_str = name != NULL && PyUnicode_Check(name);
+    if (is_str && slp_tasklet_get_extra(t) == NULL) {
+        PyErr_NoMemory();
+        return -1;
     }
+    if (t->extra != NULL) {
+        Py_XSETREF(t->extra->name, is_str ? Py_NewRef(name) : NULL);
+    }
+    return 0;
 }
 
 int
 slp_tasklet_set_name(PyTaskletObject *t, PyObject *name)
 {
-    if (Py_TYPE(t) != &PyTasklet_Type) {
-        /* Instances of subclasses have a dict, most of them, and programs have used `name` all the time. */
-        PyObject *dict = PyObject_GenericGetDict((PyObject *)t, NULL);
-        if (dict != NULL) {
-            int status = name != NULL ? PyDict_SetItemString(dict, "name", name)
-                                      : PyDict_DelItemString(dict, "name");
-            Py_DECREF(dict);
-            if (status < 0 && name == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
-                PyErr_SetString(PyExc_AttributeError, "name");
-            }
-            return status;
+    /* Instances of subclasses have a dict, most of them, and programs have used `name` all the time. */
+    PyObject *dict = get_dict(t);
+    if (dict != NULL) {
+        int status = keep_name(t, name);
+        if (status == 0) {
+            status = name != NULL ? PyDict_SetItemString(dict, "name", name)
+                                  : PyDict_DelItemString(dict, "name");
         }
-        PyErr_Clear();
+        Py_DECREF(dict);
+        if (status < 0 && name == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
+            PyErr_SetString(PyExc_AttributeError, "name");
+        }
+        return status;
     }
     if (name == NULL) {
         PyErr_SetString(PyExc_TypeError, "tasklet.name cannot be deleted; set it to None");
         return -1;
     }
-    if (name == Py_None) {
-        if (t->flags.named) {
-            slp_tasklet_drop_name(t);
-        }
-        return 0;
-    }
-    if (!PyUnicode_Check(name)) {
+    if (name != Py_None && !PyUnicode_Check(name)) {
         PyErr_Format(PyExc_TypeError, "tasklet.name must be a str or None, not %.200s",
                      Py_TYPE(name)->tp_name);
         return -1;
     }
-    slp_interp *si = t->thread->interp;
-    if (si->names == NULL && (si->names = PyDict_New()) == NULL) {
-        return -1;
-    }
-    PyObject *key = PyLong_FromVoidPtr(t);
-    int status = key != NULL ? PyDict_SetItem(si->names, key, name) : -1;
-    Py_XDECREF(key);
-    if (status == 0) {
-        t->flags.named = 1;
-    }
-    return status;
+    return keep_name(t, name);
 }
 
 /* --- repr --- */

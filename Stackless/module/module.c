@@ -1,4 +1,5 @@
 /* The module _stackless: the types and functions that the Python package `stackless` shows. */
+#include "slp_accounting.h"
 #include "slp_bomb.h"
 #include "slp_callbacks.h"
 #include "slp_channel.h"
@@ -155,6 +156,7 @@ static PyMethodDef module_methods[] = {
      slp_get_thread_info_doc},
     {"getdebug", slp_module_getdebug, METH_NOARGS, slp_getdebug_doc},
     {"enable_softswitch", slp_module_enable_softswitch, METH_O, slp_enable_softswitch_doc},
+    {"set_accounting", slp_module_set_accounting, METH_O, slp_set_accounting_doc},
     {"pickle_flags", _PyCFunction_CAST(slp_module_pickle_flags),
      METH_FASTCALL | METH_KEYWORDS, slp_pickle_flags_doc},
     {"pickle_flags_default", _PyCFunction_CAST(slp_module_pickle_flags_default),

@@ -88,6 +88,24 @@ slp_tasklet_drop_trace(PyTaskletObject *t)
     PyMem_Free(trace);
 }
 
+slp_tasklet_extra *
+slp_tasklet_get_extra(PyTaskletObject *t)
+{
+    if (t->extra == NULL)
+        t->extra = PyMem_Calloc(1, sizeof(slp_tasklet_extra));
+    return t->extra;
+}
+
+/* Free what `t->extra` points to. */
+SLP_COLD static void
+drop_extra(PyTaskletObject *t)
+{
+    slp_tasklet_extra *extra = t->extra;
+    t->extra = NULL;
+    Py_XDECREF(extra->name);
+    PyMem_Free(extra);
+}
+
 static int
 tasklet_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -96,6 +114,8 @@ tasklet_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(t->tempval);
     Py_VISIT(t->context);
     Py_VISIT(t->exc_state.exc_value);
+    if (t->extra != NULL)
+        Py_VISIT(t->extra->name);
     if (t->trace != NULL) {
         Py_VISIT(t->trace->traceobj);
         Py_VISIT(t->trace->profileobj);
@@ -133,6 +153,8 @@ tasklet_clear(PyObject *self)
         Py_DECREF(channel);
         Py_DECREF(t);
     }
+    if (t->extra != NULL)
+        Py_CLEAR(t->extra->name);
     drop_contents(t);
     return 0;
 }
@@ -183,8 +205,8 @@ tasklet_dealloc(PyObject *self)
     if (SLP_UNLIKELY(t->flags.pinned) && !finish_pinned(t))
         return;
     PyObject_GC_UnTrack(t);
-    if (SLP_UNLIKELY(t->flags.named))
-        slp_tasklet_drop_name(t);
+    if (SLP_UNLIKELY(t->extra != NULL))
+        drop_extra(t);
     if (t->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
     if (t->frame != NULL || t->tempval != Py_None || t->exc_state.exc_value != NULL || t->trace != NULL) {

@@ -1,4 +1,5 @@
 /* The attributes of tasklets, and why a tasklet refuses what it is asked for. */
+#include "slp_accounting.h"
 #include "slp_module.h"
 
 #include "internal/pycore_namespace.h"
@@ -116,7 +117,8 @@ get_prev(PyObject *self, void *closure)
 static PyObject *
 get_channel(PyObject *self, void *closure)
 {
-    return or_none(SLP_TASKLET(self)->channel);
+    PyTaskletObject *t = SLP_TASKLET(self);
+    return or_none(t->flags.blocked ? t->channel : NULL);
 }
 
 static PyObject *
@@ -343,6 +345,10 @@ PyGetSetDef slp_tasklet_getset[] = {
     {"atomic", get_atomic, NULL, "nothing interrupts it, see set_atomic()"},
     {"ignore_nesting", get_ignore_nesting, NULL,
      "the watchdog interrupts it also inside of C functions, see set_ignore_nesting()"},
+    {"run_time", slp_tasklet_get_run_time, NULL,
+     "seconds for which it has run while set_accounting() was on, a float"},
+    {"switch_count", slp_tasklet_get_switch_count, NULL,
+     "how often it was switched to while set_accounting() was on"},
     {"tempval", get_tempval, set_tempval, "the value that it gets when it resumes"},
     {"block_trap", get_block_trap, set_block_trap, "blocking on a channel raises RuntimeError instead"},
     {NULL},

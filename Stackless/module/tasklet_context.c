@@ -155,17 +155,8 @@ slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     }
     if (t->thread != th) {
         slp_thread *old = t->thread;
-        PyObject *name = NULL;
-        if (t->flags.named && old->interp != th->interp) {
-            name = slp_tasklet_get_name(t);
-            slp_tasklet_drop_name(t);
-        }
         t->thread = slp_thread_hold(th);
         slp_thread_release(old);
-        if (name != NULL && slp_tasklet_set_name(t, name) < 0) {
-            PyErr_Clear();
-        }
-        Py_XDECREF(name);
     }
     Py_RETURN_NONE;
 }

@@ -54,6 +54,20 @@ class Overflow(unittest.TestCase):
         names = [line.split()[-1] for line in rest.splitlines() if line.startswith('  File')]
         self.assertEqual(names, ['overflow', '<lambda>', 'inside', 'outer'])
 
+    def test_it_tells_the_name(self):
+        for make in 'tasklet', 'type("Subclass", (tasklet,), {})':
+            with self.subTest(make=make):
+                done = interpreters.run_python('-c', PROGRAM + textwrap.dedent(f"""
+                    t = {make}(outer)()
+                    t.name = 'fetch \u20ac'
+                    run()
+                """), **interpreters.DEADLY)
+                self.assertEqual(done.returncode, -signal.SIGSEGV, done.stderr)
+                self.assertRegex(done.stderr, r" tasklet 0x[0-9a-f]+ named 'fetch \\u20ac', which runs outer\n")
+
+    def test_a_name_that_was_taken_away_is_not_told(self):
+        self.overflow('t = tasklet(outer)(); t.name = "once"; t.name = None; run()')
+
     def test_in_a_thread(self):
         self.overflow('''
             def work():
