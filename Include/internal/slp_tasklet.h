@@ -52,7 +52,7 @@ typedef struct slp_trace_state {
 
 /* What few tasklets need; made on first use, freed with the tasklet. */
 typedef struct slp_tasklet_extra {
-    PyObject *name;                    /* strong or NULL; a str, which the handler of a stack overflow reads */
+    PyObject *name;                    /* strong or NULL; a str, read by the handler of a stack overflow */
     int64_t run_ns;                    /* run time that was counted (slp_accounting.h) */
     uint64_t switch_count;             /* times it was switched to, that were counted */
 } slp_tasklet_extra;
