@@ -10,4 +10,5 @@ const slp_continuation slp_continuations[SLP_GO_COUNT] = {
     [SLP_GO_CLASS_HOOK_FAILED] = slp_go_class_hook_failed,
     [SLP_GO_IMPORT_LOADED] = slp_go_import_loaded,
     [SLP_GO_IMPORT_FAILED] = slp_go_import_failed,
+    [SLP_GO_RAISE] = slp_go_raise,
 };

@@ -2,6 +2,17 @@
 
 INSTRUCTION(RAISE_VARARGS)
 {
+    if (oparg >= 1 && PyType_Check(sp[-oparg]) && !HOOKED()) {
+        _PyInterpreterFrame *top;
+        PyObject *answer = slp_soft_raise(tstate, frame, sp[-oparg], oparg == 2 ? sp[-1] : NULL, &top);
+        if (answer == SLP_ENTER) {
+            DROP(oparg);
+            RUN_FRAMES(top);
+        }
+        if (answer == NULL) {
+            ERROR();
+        }
+    }
     PyObject *cause = oparg == 2 ? *--sp : NULL;
     PyObject *exc = oparg >= 1 ? *--sp : NULL;
     if (slp_do_raise(tstate, exc, cause)) {

@@ -28,6 +28,19 @@ reraise_handled(PyThreadState *tstate)
     return 1;
 }
 
+/* Has the class made an exception?  Else TypeError. */
+static bool
+check_made(PyThreadState *tstate, PyObject *class, PyObject *exc)
+{
+    if (!PyExceptionInstance_Check(exc)) {
+        _PyErr_Format(tstate, PyExc_TypeError,
+                      "calling %R should have returned an instance of BaseException, not %R", class,
+                      Py_TYPE(exc));
+        return false;
+    }
+    return true;
+}
+
 /* The exception that `obj` stands for: itself, or what the class makes.  Steals `obj`; `wrong` is the
  * complaint about anything else. */
 static PyObject *
@@ -39,10 +52,7 @@ make_exception(PyThreadState *tstate, PyObject *obj, const char *wrong)
     PyObject *exc = NULL;
     if (PyExceptionClass_Check(obj)) {
         exc = _PyObject_CallNoArgsTstate(tstate, obj);
-        if (exc != NULL && !PyExceptionInstance_Check(exc)) {
-            _PyErr_Format(tstate, PyExc_TypeError,
-                          "calling %R should have returned an instance of BaseException, not %R", obj,
-                          Py_TYPE(exc));
+        if (exc != NULL && !check_made(tstate, obj, exc)) {
             Py_CLEAR(exc);
         }
     }
@@ -51,6 +61,29 @@ make_exception(PyThreadState *tstate, PyObject *obj, const char *wrong)
     }
     Py_DECREF(obj);
     return exc;
+}
+
+/* raise exc from cause, where `exc` is an exception that was asked for as `type`.  Steals all; `cause` may be
+ * NULL. */
+static void
+raise_from(PyThreadState *tstate, PyObject *type, PyObject *exc, PyObject *cause)
+{
+    if (cause == Py_None) {
+        Py_DECREF(cause);
+        PyException_SetCause(exc, NULL);
+    }
+    else if (cause != NULL) {
+        cause = make_exception(tstate, cause, "exception causes must derive from BaseException");
+        if (cause == NULL) {
+            Py_DECREF(type);
+            Py_DECREF(exc);
+            return;
+        }
+        PyException_SetCause(exc, cause);
+    }
+    _PyErr_SetObject(tstate, type, exc);
+    Py_DECREF(type);
+    Py_DECREF(exc);
 }
 
 int
@@ -67,23 +100,16 @@ slp_do_raise(PyThreadState *tstate, PyObject *exc, PyObject *cause)
         Py_XDECREF(cause);
         return 0;
     }
-    if (cause == Py_None) {
-        Py_DECREF(cause);
-        PyException_SetCause(exc, NULL);
-    }
-    else if (cause != NULL) {
-        cause = make_exception(tstate, cause, "exception causes must derive from BaseException");
-        if (cause == NULL) {
-            Py_DECREF(type);
-            Py_DECREF(exc);
-            return 0;
-        }
-        PyException_SetCause(exc, cause);
-    }
-    _PyErr_SetObject(tstate, type, exc);
-    Py_DECREF(type);
-    Py_DECREF(exc);
+    raise_from(tstate, type, exc, cause);
     return 0;
+}
+
+void
+slp_raise_made(PyThreadState *tstate, PyObject *class, PyObject *exc, PyObject *cause)
+{
+    if (check_made(tstate, class, exc)) {
+        raise_from(tstate, Py_NewRef(class), Py_NewRef(exc), Py_XNewRef(cause));
+    }
 }
 
 /* --- except, except* --- */

@@ -91,6 +91,7 @@ slp_soft_init(void)
     slp_soft_iterators_init();
     slp_soft_context_init();
     slp_soft_exec_init();
+    slp_soft_raise_init();
     slp_soft_import_init();
     slp_soft_async_init();
     slp_soft_asyncio_init();

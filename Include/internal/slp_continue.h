@@ -37,6 +37,7 @@ enum {
     SLP_GO_CLASS_HOOK_FAILED,
     SLP_GO_IMPORT_LOADED,    /* Python/soft_import.c */
     SLP_GO_IMPORT_FAILED,
+    SLP_GO_RAISE,            /* Python/soft_raise.c */
     SLP_GO_COUNT,
 };
 
@@ -59,5 +60,7 @@ PyObject *slp_go_import_loaded(PyThreadState *tstate, _PyInterpreterFrame *shim,
                                _PyInterpreterFrame **top);
 PyObject *slp_go_import_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
                                _PyInterpreterFrame **top);
+PyObject *slp_go_raise(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
+                       _PyInterpreterFrame **top);
 
 #endif

@@ -212,6 +212,12 @@ PyObject *slp_soft_import(PyThreadState *tstate, _PyInterpreterFrame *below, PyO
                           PyObject *globals, PyObject *locals, PyObject *names, int level,
                           _PyInterpreterFrame **top);
 
+/* --- raise (Python/soft_raise.c) --- */
+
+/* raise class from cause (may be NULL).  When the frames are done, the exception is raised in `below`. */
+PyObject *slp_soft_raise(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *class, PyObject *cause,
+                         _PyInterpreterFrame **top);
+
 /* --- builtins (Python/soft_builtins.c) --- */
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,

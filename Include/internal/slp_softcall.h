@@ -82,6 +82,7 @@ void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
 void slp_soft_classes_init(void);
 void slp_soft_exec_init(void);
+void slp_soft_raise_init(void);
 void slp_soft_import_init(void);
 void slp_soft_build_class_init(void);
 void slp_soft_classhooks_init(void);

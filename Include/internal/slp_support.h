@@ -74,6 +74,8 @@ PyObject *slp_match_class(PyThreadState *tstate, PyObject *subject, PyObject *ty
 /* raise exc from cause: steals both (either may be NULL).  1 when the exception being handled was
  * re-raised (its traceback is in place), 0 when a new one was raised. */
 int slp_do_raise(PyThreadState *tstate, PyObject *exc, PyObject *cause);
+/* raise class from cause (may be NULL), where calling the class has made `exc`. */
+void slp_raise_made(PyThreadState *tstate, PyObject *class, PyObject *exc, PyObject *cause);
 /* Is `type` (a class or a tuple) fit for `except`: 0, else -1 with TypeError. */
 int slp_check_except_type(PyThreadState *tstate, PyObject *type);
 /* The same for except*: also refuses ExceptionGroup and its subclasses. */

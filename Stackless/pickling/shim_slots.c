@@ -9,6 +9,7 @@
  *   y  a class                    c  a context, or None
  *   T  a tuple that throw() takes a  what asend() and athrow() return
  *   D  a dict, or NULL            L  a function of functools.lru_cache()
+ *   x  a class of exceptions
  *   f  a function                 l  a list
  *   h  the calls of a class's hooks (Python/soft_classhooks.c)
  *
@@ -68,6 +69,7 @@ static const stack_row rows[] = {
     {"<exec>", "~", "", VALUE, 0},
     {"<import>", "0", "ssIn", VALUE, 0},
     {"<import>", "2", "soIn", VALUE, 0},
+    {"<raise>", "~", "xn", VALUE, 0},
     {"<class>", "~", "fstDlnI", VALUE, 0},
     {"<class>", "0", "fstDto", VALUE, 0},
     {"<class>", "1", "fstDtoo", VALUE, 0},
@@ -129,6 +131,8 @@ fits(char letter, PyObject *value, int limit)
         return Py_IS_TYPE(value, &_PyAsyncGenASend_Type) || Py_IS_TYPE(value, &_PyAsyncGenAThrow_Type);
     case 'L':
         return slp_is_cached_function(value);
+    case 'x':
+        return PyExceptionClass_Check(value);
     case 'f':
         return Py_IS_TYPE(value, &PyFunction_Type);
     case 'l':
