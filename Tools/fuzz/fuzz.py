@@ -3,7 +3,8 @@
     fuzz.py --python PYTHON [--seconds S | --count N] [--seed FIRST] [--jobs N] [--keep FOLDER]
 
 Each worker takes a range of seeds.  A seed whose case kills it is reported, what it said kept in FOLDER, and another
-worker goes on behind it.  `worker.py --keep SEED FILE` writes the case of a seed, `worker.py --case FILE` runs one.
+worker goes on behind it.  Code of an image may run for ever when it is told to end: that is no fault.
+`worker.py --keep SEED FILE` writes the case of a seed, `worker.py --case FILE` runs one.
 """
 
 import argparse
@@ -68,13 +69,16 @@ def main():
 
     def work(job):
         """A job takes every jobs-th stretch of seeds."""
-        done = faults = 0
+        done = faults = endless = 0
         seed = options.seed + job * 10**9
         left = todo // options.jobs + (job < todo % options.jobs)
         while left > 0 and (end is None or time.monotonic() < end):
             ran, killer, said = run_batch(options.python, seed, min(BATCH, left))
             if killer is not None:
                 ran += 1
+            if killer is not None and said.startswith("SIGALRM"):
+                endless += 1
+            elif killer is not None:
                 faults += 1
                 options.keep.mkdir(exist_ok=True)
                 (options.keep / f"seed-{killer}.txt").write_text(said)
@@ -82,12 +86,12 @@ def main():
             done += ran
             left -= ran
             seed += ran
-        return done, faults
+        return done, faults, endless
 
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(work, range(options.jobs)))
-    done, faults = (sum(column) for column in zip(*results))
-    print(f"fuzz: {done} images, {faults} faults")
+    done, faults, endless = (sum(column) for column in zip(*results))
+    print(f"fuzz: {done} images, {faults} faults" + (f", {endless} that ran without end" if endless else ""))
     sys.exit(faults != 0)
 
 

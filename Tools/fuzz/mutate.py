@@ -90,6 +90,13 @@ def changed(random, op, memo_size):
     return None
 
 
+def choose(random, ops):
+    """The index of an opcode to change; most are byte strings, numbers and references."""
+    wanted = random.choice((b"CB", b"CB", b"KMJ", b"KMJ", b"hN\x88\x89", b""))
+    found = [i for i in range(2, len(ops) - 1) if ops[i][:1] in wanted] if wanted else []
+    return random.choice(found) if found else random.randrange(2, len(ops) - 1)
+
+
 def mutate(seed, images):
     """(name, bytes) of the case that a seed stands for."""
     rng = random.Random(seed)
@@ -101,7 +108,7 @@ def mutate(seed, images):
     memo_size = sum(op in (b"\x94",) for op in ops)
     for _ in range(rng.choice((1, 1, 1, 1, 2, 3, 6))):
         for _ in range(50):
-            i = rng.randrange(2, len(ops) - 1)
+            i = choose(rng, ops)
             kind = rng.random()
             if kind < 0.9:
                 new = changed(rng, ops[i], memo_size)

@@ -3,6 +3,7 @@
     python worker.py FIRST_SEED COUNT          writes "seed\\n" to descriptor 3 before each case
     python worker.py --keep SEED FILE          writes the case of a seed to a file
     python worker.py --case FILE               runs the case of a file
+    python worker.py --corpus FOLDER           writes the images to start from
 
 The process dies where the interpreter has a fault; all exceptions are right answers.
 """
@@ -204,6 +205,11 @@ def main():
         with open(sys.argv[3], "wb") as file:
             file.write(mutate.mutate(int(sys.argv[2]), prepare())[1])
         return
+    if sys.argv[1] == "--corpus":
+        for name, data in prepare().items():
+            with open(os.path.join(sys.argv[2], name.replace(" ", "-")), "wb") as file:
+                file.write(data)
+        return
     first, count = int(sys.argv[1]), int(sys.argv[2])
     made = prepare()
     os.write(3, b"images %d\n" % len(made))
@@ -218,4 +224,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == "__main__":
+    main()
