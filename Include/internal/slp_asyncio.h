@@ -7,9 +7,9 @@
  *                                             └─ then task_step() in C, where a stand-in takes the place of
  *                                                the coroutine, and repeats what came of it
  *
- * What the C function does before it resumes the coroutine is done by slp_asyncio_* itself: it makes the task
- * the current one of its loop, throws a CancelledError where cancel() was called, and forgets the future that
- * the task waited for.
+ * What the C function does before it resumes the coroutine is done before the shim is pushed: the task
+ * becomes the current one of its loop, a CancelledError is thrown where cancel() was called, and the future
+ * that the task waited for is forgotten.  In main all that is left to C.
  */
 #ifndef SLP_ASYNCIO_H
 #define SLP_ASYNCIO_H
