@@ -47,6 +47,9 @@ INSTRUCTION(SLP_STOP)
 
 INSTRUCTION(SLP_YIELD_ON)
 {
+    if (oparg && !slp_is_parked((PyGenObject *)sp[-2])) {
+        goto not_parked;
+    }
     PyObject *value = *--sp;
     if (oparg) {
         ((PyGenObject *)sp[-1])->gi_frame_state = FRAME_SUSPENDED;
@@ -78,8 +81,11 @@ INSTRUCTION(SLP_FINISH)
 /* What the generator delegates to has raised: the generator goes on, above the caller. */
 INSTRUCTION(SLP_FINISHED)
 {
+    PyGenObject *gen = (PyGenObject *)sp[-2];
+    if (!slp_is_delegating(gen)) {
+        goto not_parked;
+    }
     raise_again(tstate, *--sp);
-    PyGenObject *gen = (PyGenObject *)sp[-1];
     PyObject *value = NULL;
     (void)_PyGen_FetchStopIterationValue(&value);
     STORE_STACK();
@@ -94,6 +100,12 @@ INSTRUCTION(SLP_FINISHED)
     returned_value = value;
     goto generator_returned;
 }
+
+not_parked:
+    /* Only an image can make that. */
+    _PyErr_Clear(tstate);
+    _PyErr_SetString(tstate, PyExc_SystemError, "the generator of a shim is running");
+    ERROR();
 
 INSTRUCTION(SLP_CLOSE_INNER)
 {
@@ -121,6 +133,9 @@ INSTRUCTION(SLP_CLOSE_INNER)
 #define RESUME_RAISING()                                                                           \
     do {                                                                                           \
         PyGenObject *gen_ = (PyGenObject *)sp[-1];                                                 \
+        if (!slp_is_parked(gen_)) {                                                                \
+            goto not_parked;                                                                       \
+        }                                                                                          \
         gen_->gi_frame_state = FRAME_SUSPENDED;                                                    \
         *(intptr_t *)sp = oparg;                                                                   \
         STORE_FRAME();                                                                             \

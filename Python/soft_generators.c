@@ -65,6 +65,12 @@ find_send(PyGenObject *gen)
 }
 
 bool
+slp_is_delegating(PyGenObject *gen)
+{
+    return slp_is_parked(gen) && find_send(gen) != NULL;
+}
+
+bool
 slp_leaves_room(PyThreadState *tstate)
 {
     return tstate->recursion_remaining > 1;

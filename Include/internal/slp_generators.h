@@ -58,6 +58,19 @@ int slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t narg
 _PyInterpreterFrame *slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link,
                                        _PyInterpreterFrame *caller);
 
+/* Does nobody run it, though a shim may have marked it as executing meanwhile?  What comes out of an image may
+ * be otherwise. */
+static inline bool
+slp_is_parked(const PyGenObject *gen)
+{
+    return gen->gi_frame_state < FRAME_EXECUTING
+           || (gen->gi_frame_state == FRAME_EXECUTING
+               && ((const _PyInterpreterFrame *)gen->gi_iframe)->previous == NULL);
+}
+
+/* Is it parked in a `yield from` or an `await`? */
+bool slp_is_delegating(PyGenObject *gen);
+
 /* "generator", "coroutine" or "async generator". */
 const char *slp_generator_kind(PyObject *generator);
 

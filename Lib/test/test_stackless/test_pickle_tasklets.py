@@ -574,6 +574,10 @@ def assertion_and_delete():
     return x, a, b, c, module_variable
 
 
+#: With a changed value these may loop for ever.
+ENDLESS_IF_CHANGED = [while_loop_and_try, truth_jumps]
+
+
 def run_plain(function):
     """The result of the program, and how often it waits."""
     result = []
