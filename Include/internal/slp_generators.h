@@ -58,8 +58,8 @@ int slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t narg
 _PyInterpreterFrame *slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link,
                                        _PyInterpreterFrame *caller);
 
-/* Does nobody run it, though a shim may have marked it as executing meanwhile?  What comes out of an image may
- * be otherwise. */
+/* Does nobody run it, though a shim may have marked it as executing meanwhile?  What comes out of an image
+ * may be otherwise. */
 static inline bool
 slp_is_parked(const PyGenObject *gen)
 {

@@ -105,6 +105,9 @@ bool slp_is_async_generator(PyObject *op);
 /* Is it a coroutine, or a shell of one? */
 bool slp_is_coroutine(PyObject *op);
 
+/* Is it what __await__() of that coroutine returned? */
+bool slp_is_wrapper_of(PyObject *wrapper, PyGenObject *coroutine);
+
 /* --- awaitables (Stackless/pickling/awaitables.c): methods of the module _stackless._wrap --- */
 
 PyObject *slp_reduce_awaitable(PyObject *module, PyObject *awaitable);

@@ -20,6 +20,13 @@ reduced(PyObject *module, const char *name, PyObject *args)
     return result;
 }
 
+bool
+slp_is_wrapper_of(PyObject *wrapper, PyGenObject *coroutine)
+{
+    return Py_IS_TYPE(wrapper, &_PyCoroWrapper_Type) && slp_asyncgen_layout_is_known()
+           && ((anext_object *)wrapper)->wrapped == (PyObject *)coroutine;
+}
+
 PyObject *
 slp_reduce_awaitable(PyObject *module, PyObject *op)
 {

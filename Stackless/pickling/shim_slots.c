@@ -184,6 +184,7 @@ check_result_shim(int unit, PyObject *const *values, Py_ssize_t count)
 {
     int next = unit + 1;
     return next >= 0 && next % 2 == 0 && next < 2 * SLP_RESULTS
+           && (next / 2 != SLP_RESULT_FLOAT || count == 1)
            && (count == 0 || (count == 1 && values[0] != NULL));
 }
 

@@ -327,6 +327,15 @@ static const char *const wait_names[] = {
     [SLP_WAITS_YIELD] = "to be resumed",
 };
 
+/* Does the frame hold the generator that runs above it, or the wrapper of a coroutine?  Nobody else may. */
+static bool
+holds(const slp_frame_image *below, PyGenObject *gen)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(below->values);
+    PyObject *top = count > 0 ? PyTuple_GET_ITEM(below->values, count - 1) : NULL;
+    return top != NULL && (top == (PyObject *)gen || slp_is_wrapper_of(top, gen));
+}
+
 /* Does a frame wait for what the one above it (NULL: what resumes the tasklet) gives it? */
 static int
 check_link(const slp_frame_image *below, const slp_frame_image *above)
@@ -336,7 +345,7 @@ check_link(const slp_frame_image *below, const slp_frame_image *above)
         fits = below->wait == SLP_WAITS_VALUE || below->wait == SLP_WAITS_ITEM;
     }
     else if (above->gen != NULL) {
-        fits = below->wait == SLP_WAITS_ITEM;
+        fits = below->wait == SLP_WAITS_ITEM && holds(below, above->gen);
     }
     else if (above->func != NULL) {
         fits = below->wait == SLP_WAITS_VALUE || below->wait == SLP_WAITS_ITEM;
