@@ -5,6 +5,8 @@ import os
 from os import system  # noqa: F401: what this module has from elsewhere
 from typing import NamedTuple
 
+import stackless
+
 GREETING = "hello"
 
 
@@ -53,3 +55,19 @@ def decorated(n):
 
 def by_name():
     return os.sep
+
+
+def worker(n):
+    total = 0
+    for i in range(n):
+        total += yield_here(i)
+    return total
+
+
+def yield_here(value):
+    stackless.schedule_remove()
+    return value
+
+
+def finish(n, results):
+    results.append(worker(n))

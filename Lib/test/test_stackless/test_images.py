@@ -11,6 +11,7 @@ import unittest
 import stackless
 from stackless import images
 from test_stackless import image_samples as samples
+from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
 
 KEY = b"a key for the tests" * 2
 ALLOW = ["test_stackless.image_samples.*"]
@@ -146,6 +147,51 @@ class TestCodeByReference(unittest.TestCase):
         data = dump(samples.adder(1))
         with self.assertRaisesRegex(images.ImageError, r"stackless.images.load\(\) only"):
             pickle.loads(data[44:])
+
+
+@needs_soft_switches
+class TestTasklets(LeavesNoTasklets, unittest.TestCase):
+    def test_resumed_in_the_middle(self):
+        for code in "reference", "value":
+            results = []
+            task = stackless.tasklet(samples.finish)(4, results)
+            stackless.run()
+            while task.alive:
+                results, task = load(dump((results, task), code=code), code=code)
+                task.insert()
+                stackless.run()
+            self.assertEqual(results, [6])
+
+    def test_no_code_in_the_image(self):
+        task = stackless.tasklet(samples.finish)(4, [])
+        stackless.run()
+        data = dump(task)
+        for function in samples.finish, samples.worker, samples.yield_here:
+            self.assertNotIn(function.__code__.co_code, data)
+        self.assertLess(len(data), 1500)
+        task.kill()
+
+    def test_frames_of_a_function_that_has_changed(self):
+        namespace = {}
+        task = stackless.tasklet(samples.finish)(1, [])
+        stackless.run()
+        data = dump(task)
+        task.kill()
+        old = samples.yield_here.__code__
+        self.addCleanup(setattr, samples.yield_here, "__code__", old)
+        source = "import stackless\\ndef yield_here(value):\\n    stackless.schedule_remove()\\n    return value + 100"
+        exec(source, namespace)
+        samples.yield_here.__code__ = namespace["yield_here"].__code__
+        found = images._Index.candidates
+        self.addCleanup(setattr, images._Index, "candidates", found)
+        images._Index.candidates = lambda *args: [c for c in found(*args) if c is not old and c != old]
+        with self.assertRaisesRegex(images.ChangedCodeError, "image_samples.yield_here has changed since"):
+            load(data)
+        loaded = load(data, migrate=lambda reference, candidates: candidates[0])
+        self.assertEqual(loaded.frame.f_code.co_code, samples.yield_here.__code__.co_code)
+        loaded.kill()
+        with self.assertRaises(ValueError):
+            load(data, migrate=lambda reference, candidates: samples.worker)
 
 
 class TestChangedCode(unittest.TestCase):
