@@ -179,7 +179,7 @@ class TestTasklets(LeavesNoTasklets, unittest.TestCase):
         task.kill()
         old = samples.yield_here.__code__
         self.addCleanup(setattr, samples.yield_here, "__code__", old)
-        source = "import stackless\\ndef yield_here(value):\\n    stackless.schedule_remove()\\n    return value + 100"
+        source = "import stackless\ndef yield_here(value):\n    stackless.schedule_remove()\n    return value + 100"
         exec(source, namespace)
         samples.yield_here.__code__ = namespace["yield_here"].__code__
         found = images._Index.candidates
