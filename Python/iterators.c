@@ -80,13 +80,13 @@ slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work)
     if (phase == ANSWERING) {
         return true;
     }
-    if (*soft->works == 'm' || *soft->works == 'z') {
+    if (strchr("mzl", *soft->works) != NULL) {
         long count = slp_iterator_count(iterator);
         if (*soft->works == 'm' && count == 1) {
             return phase == 0 && work == NULL;
         }
         return work != NULL && PyList_CheckExact(work) && PyList_GET_SIZE(work) < count
-               && phase < (*soft->works == 'm' ? 1 : 2 * count);
+               && phase < (*soft->works == 'm' ? 1 : *soft->works == 'l' ? count : 2 * count);
     }
     return phase >= 0 && phase < (long)strlen(soft->works) && (work != NULL) == (soft->works[phase] == 'o');
 }

@@ -102,8 +102,10 @@ map_quick(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, _Py
 Py_ssize_t
 slp_iterator_count(PyObject *self)
 {
-    bool is_map = Py_TYPE(self)->tp_iternext == PyMap_Type.tp_iternext;
-    return PyTuple_GET_SIZE(OBJECT(self, is_map ? map_iterators : zip_iterators));
+    iternextfunc next = Py_TYPE(self)->tp_iternext;
+    return next == PyMap_Type.tp_iternext   ? PyTuple_GET_SIZE(OBJECT(self, map_iterators))
+           : next == PyZip_Type.tp_iternext ? PyTuple_GET_SIZE(OBJECT(self, zip_iterators))
+                                            : slp_zip_longest_count(self);
 }
 
 static void
@@ -195,11 +197,10 @@ zip_in_python(PyObject *self, int depth)
     return any_in_python(OBJECT(self, zip_iterators), depth);
 }
 
-/* The tuple of the collected items: that of the time before, if nobody has kept it. */
-static PyObject *
-zip_answer(slp_step *step)
+PyObject *
+slp_zip_answer(PyObject **before, PyObject *items)
 {
-    PyObject *result = OBJECT(step->self, zip_result), *items = step->work;
+    PyObject *result = *before;
     if (Py_REFCNT(result) != 1 || PyTuple_GET_SIZE(result) != PyList_GET_SIZE(items)) {
         return PyList_AsTuple(items);
     }
@@ -258,7 +259,7 @@ zip_step(slp_step *step)
     }
     Py_ssize_t have = PyList_GET_SIZE(step->work);
     return have < count ? slp_ask(step, PyTuple_GET_ITEM(iterators, have), (int)have)
-                        : slp_step_answer(step, zip_answer(step));
+                        : slp_step_answer(step, slp_zip_answer(&OBJECT(step->self, zip_result), step->work));
 }
 
 static void

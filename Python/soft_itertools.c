@@ -13,6 +13,7 @@ static struct { Py_ssize_t iterator, function, total, initial; } accumulate;
 static struct { Py_ssize_t data, selectors; } compress;
 static struct { Py_ssize_t iterator, old; } pairwise;
 static struct { Py_ssize_t iterator; } cycle;
+static struct { Py_ssize_t iterators, active, fill, result; } zip_longest;
 
 #define OBJECT(self, offset) SLP_FIELD(self, PyObject *, offset)
 #define NUMBER(self, offset) SLP_FIELD(self, Py_ssize_t, offset)
@@ -382,6 +383,78 @@ cycle_step(slp_step *step)
     return go_on_in_c(step, cycle.iterator);
 }
 
+/* --- zip_longest --- */
+
+static bool
+zip_longest_in_python(PyObject *self, int depth)
+{
+    PyObject *iterators = OBJECT(self, zip_longest.iterators);
+    for (Py_ssize_t i = 0; iterators != NULL && i < PyTuple_GET_SIZE(iterators); i++) {
+        PyObject *iterator = PyTuple_GET_ITEM(iterators, i);
+        if (iterator != NULL && slp_iterates_below(iterator, depth)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Py_ssize_t
+slp_zip_longest_count(PyObject *self)
+{
+    return PyTuple_GET_SIZE(OBJECT(self, zip_longest.iterators));
+}
+
+/* The phase is the number of the iterator that was asked.  Those that have ended are NULL in the tuple, and
+ * `active` counts the others. */
+static slp_do
+zip_longest_step(slp_step *step)
+{
+    PyObject *self = step->self;
+    PyObject *iterators = OBJECT(self, zip_longest.iterators), *fill = OBJECT(self, zip_longest.fill);
+    Py_ssize_t count = PyTuple_GET_SIZE(iterators);
+    if (step->event == SLP_EVENT_START) {
+        if (count == 0 || NUMBER(self, zip_longest.active) == 0) {
+            return SLP_DO_C;
+        }
+        step->work = PyList_New(0);
+    }
+    else if (step->event == SLP_EVENT_VALUE) {
+        if (PyList_Append(step->work, step->value) < 0) {
+            return SLP_DO_END;
+        }
+    }
+    else {
+        bool raised = step->event == SLP_EVENT_RAISED && !slp_step_forgive(step, PyExc_StopIteration, NULL);
+        NUMBER(self, zip_longest.active)--;
+        if (NUMBER(self, zip_longest.active) == 0 || raised) {
+            NUMBER(self, zip_longest.active) = 0;
+            return SLP_DO_END;
+        }
+        PyObject *ended = PyTuple_GET_ITEM(iterators, step->phase);
+        PyTuple_SET_ITEM(iterators, step->phase, NULL);
+        Py_XDECREF(ended);
+        if (PyList_Append(step->work, fill) < 0) {
+            return SLP_DO_END;
+        }
+    }
+    for (;;) {
+        Py_ssize_t have = step->work == NULL ? count : PyList_GET_SIZE(step->work);
+        if (have >= count) {
+            break;
+        }
+        if (PyTuple_GET_ITEM(iterators, have) != NULL) {
+            step->guarded = true;
+            return slp_ask(step, PyTuple_GET_ITEM(iterators, have), (int)have);
+        }
+        if (PyList_Append(step->work, fill) < 0) {
+            return SLP_DO_END;
+        }
+    }
+    return slp_step_answer(step, step->work == NULL ? NULL
+                                                    : slp_zip_answer(&OBJECT(self, zip_longest.result),
+                                                                     step->work));
+}
+
 /* --- finding out layouts ------------------------------------------------------------------------ */
 
 /* What the layouts are found with: a module, and objects that stand nowhere else. */
@@ -519,6 +592,45 @@ learn_others(const means *m)
     finish(probe, found, cycle_step, cycle_in_python, "N");
 }
 
+/* The tuple of iterators and that of results have one item each, an iterator and None. */
+static void
+learn_zip_longest(const means *m)
+{
+    PyObject *args = PyTuple_Pack(1, m->iterator);
+    PyObject *kwargs = PyDict_New();
+    PyObject *type = PyObject_GetAttrString(m->module, "zip_longest");
+    PyObject *probe = NULL;
+    if (args != NULL && kwargs != NULL && type != NULL
+        && PyDict_SetItemString(kwargs, "fillvalue", m->function) == 0) {
+        probe = PyObject_Call(type, args, kwargs);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    /* Two numbers are 1: how many iterators there are, which stays so, and how many have not ended. */
+    bool found = probe != NULL && (zip_longest.iterators = slp_find_tuple(probe, m->iterator))
+                 && (zip_longest.result = slp_find_tuple(probe, Py_None))
+                 && (zip_longest.fill = find_object(probe, m->function));
+    if (found) {
+        Py_ssize_t size = Py_TYPE(probe)->tp_basicsize;
+        Py_ssize_t before[32];
+        found = (size_t)size <= sizeof(before);
+        if (found) {
+            memcpy(before, probe, (size_t)size);
+            Py_XDECREF(Py_TYPE(probe)->tp_iternext(probe));   /* the end */
+            zip_longest.active = 0;
+            for (Py_ssize_t i = sizeof(PyObject); i < size; i += sizeof(Py_ssize_t)) {
+                if (before[i / (Py_ssize_t)sizeof(Py_ssize_t)] == 1 && NUMBER(probe, i) == 0) {
+                    found = zip_longest.active == 0;
+                    zip_longest.active = i;
+                }
+            }
+            found = found && zip_longest.active != 0;
+        }
+    }
+    Py_XDECREF(type);
+    finish(probe, found, zip_longest_step, zip_longest_in_python, "l");
+}
+
 int
 slp_soft_itertools(PyObject *module)
 {
@@ -533,6 +645,7 @@ slp_soft_itertools(PyObject *module)
         learn_chain(&m);
         learn_counters(&m);
         learn_others(&m);
+        learn_zip_longest(&m);
     }
     Py_XDECREF(m.iterator);
     Py_XDECREF(m.other);

@@ -78,7 +78,7 @@ typedef struct {
     PyObject *(*quick)(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
                        _PyInterpreterFrame **top);
     /* What `work` is at each phase, one letter each: N nothing, o an object; or of all phases: m that of map,
-     * z that of zip. */
+     * z that of zip, l that of zip_longest. */
     const char *works;
 } slp_soft_iterator;
 
@@ -201,6 +201,9 @@ void slp_step_clear(slp_step *step, Py_ssize_t offset);
 /* A step function of filter and itertools.filterfalse: what answers `wanted` (a bool) is kept. */
 slp_do slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, PyObject *wanted);
 
+/* A tuple of the items in a list: `*before`, the one of the time before, if nobody has kept that. */
+PyObject *slp_zip_answer(PyObject **before, PyObject *items);
+
 /* --- finding out layouts --- */
 
 #define SLP_FIELD(obj, type, offset) (*(type *)((char *)(obj) + (offset)))
@@ -217,8 +220,9 @@ PyObject *slp_soft_iterator_next_method(PyThreadState *tstate, _PyInterpreterFra
                                         PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                                         _PyInterpreterFrame **top);
 
-/* How many iterators a map or a zip has. */
+/* How many iterators a map, a zip or a zip_longest has. */
 Py_ssize_t slp_iterator_count(PyObject *self);
+Py_ssize_t slp_zip_longest_count(PyObject *self);
 
 /* The shim, and the families. */
 void slp_iterators_init(void);

@@ -80,6 +80,7 @@ ITERATORS = {
     "filter, nested": lambda f: filter(None, filter(lambda x: f(), generator(lambda: 1))),
     "zip": lambda f: zip([1], Iterator(f)),
     "zip, strict": lambda f: zip(generator(f), [1], strict=True),
+    "zip_longest": lambda f: itertools.zip_longest([], Iterator(f)),
     "enumerate": lambda f: enumerate(generator(f)),
     "enumerate, nested": lambda f: enumerate(enumerate(map(lambda x: f(), [1]))),
     "reversed": lambda f: reversed(Sequence(f)),
