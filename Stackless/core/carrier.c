@@ -111,8 +111,8 @@ is_guarded(const char *pages)
 
 /* Make the lowest pages of a stack a guard.  Without one, Python code still hops in time.
  *
- * madvise() is believed once it has been seen to do it: what emulates a kernel (qemu-user, for one) takes advice
- * for a hint, and answers all that it does not know with success. */
+ * madvise() is believed once it has been seen to do it: what emulates a kernel (qemu-user, for one) takes
+ * advice for a hint, and answers all that it does not know with success. */
 static void
 install_guard(char *pages)
 {

@@ -374,6 +374,7 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
             pickle.dumps(t)
         t.kill()
 
+    @needs_soft_switches
     def test_alive(self):
         t = paused(wait)
         state = t.__reduce__()[2]
@@ -389,6 +390,7 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
             next(g)
 
 
+    @needs_soft_switches
     def test_the_error_names_the_variable(self):
         def inner(lock):
             wait()
@@ -404,6 +406,7 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
                 pickle.dumps(obj)
         t.kill()
 
+    @needs_soft_switches
     def test_explain_pickle(self):
         def body(lock):
             [lock, wait()]
