@@ -43,6 +43,7 @@
 #include "slp_channel.h"
 #include "slp_exchange.h"
 #include "slp_generators.h"
+#include "slp_loops.h"
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 
@@ -472,6 +473,22 @@ run_untraced:
         goto unknown_instruction;
 #endif
 
+/* Where soft function `asked` (slp_soft.h, with `top` as its last argument) has frames: drop `count` values
+ * and run them. */
+#define ENTER_SOFT(asked, count)                                                                   \
+    do {                                                                                           \
+        _PyInterpreterFrame *top;                                                                  \
+        PyObject *answer_ = (asked);                                                               \
+        if (answer_ == SLP_ENTER) {                                                                \
+            DROP(count);                                                                           \
+            RUN_FRAMES(top);                                                                       \
+        }                                                                                          \
+        if (answer_ == NULL) {                                                                     \
+            ERROR();                                                                               \
+        }                                                                                          \
+        assert(answer_ == SLP_NOT_SOFT);                                                           \
+    } while (0)
+
 #include "insn_stack.h"
 #include "insn_names.h"
 #include "insn_arith.h"
@@ -485,6 +502,7 @@ run_untraced:
 #include "insn_shim.h"
 #include "insn_shim_driver.h"
 #include "insn_shim_module.h"
+#include "insn_shim_loop.h"
 
 #if !SLP_DISPATCH_GOTO
     }
@@ -673,7 +691,7 @@ callee_raised:
         && is_instruction(frame->f_code, next - 1)
         && _PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
         frame->prev_instr = next - 1;
-        if (tstate->c_tracefunc != NULL) {
+        if (tstate->c_tracefunc != NULL && !slp_is_shim(frame)) {
             STORE_STACK();
             slp_trace_exception(tstate, frame);
             UNSTORE_STACK();

@@ -396,6 +396,9 @@ INSTRUCTION(CONTAINS_OP)
             ENTER_ABOVE(slp_shim_not, oparg ? SLP_ENTRY_NOT : SLP_ENTRY_TRUTH, func, args, 2, 2, 0);
         }
     }
+    if (slp_may_loop_in_python(container) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_contains(tstate, frame, container, item, oparg != 0, &top), 2);
+    }
     int found = PySequence_Contains(container, item);
     if (found < 0) {
         ERROR();

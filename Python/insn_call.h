@@ -282,6 +282,10 @@ INSTRUCTION(PRECALL_NO_KW_TUPLE_1)
     assert(kwnames == NULL && oparg == 1);
     CALL_SHAPE(total, callable);
     GUARD(total == 1 && callable == (PyObject *)&PyTuple_Type);
+    if (SLP_UNLIKELY(slp_may_loop_in_python(sp[-1])) && !HOOKED()) {
+        ENTER_SOFT_CALL(slp_soft_call(tstate, frame, callable, sp - 1, 1, NULL, &top),
+                        PAST_PRECALL_AND_CALL);
+    }
     FINISH_CALL(PySequence_Tuple(sp[-1]), PAST_PRECALL_AND_CALL);
 }
 
@@ -292,7 +296,7 @@ INSTRUCTION(PRECALL_BUILTIN_CLASS)
     vectorcallfunc construct = ((PyTypeObject *)callable)->tp_vectorcall;
     GUARD(construct != NULL);
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    if (total > 0 && slp_has_heap_type(sp[-total]) && !HOOKED()) {
+    if (total > 0 && slp_may_loop_in_python(sp[-total]) && !HOOKED()) {
         ENTER_SOFT_CALL(slp_soft_call(tstate, frame, callable, sp - total, nargs, kwnames, &top),
                         PAST_PRECALL_AND_CALL);
     }
@@ -552,6 +556,21 @@ INSTRUCTION(CALL_FUNCTION_EX)
     if (!PyTuple_CheckExact(bottom[2])) {
         if (slp_check_args_iterable(tstate, bottom[1], bottom[2]) < 0) {
             ERROR();
+        }
+        if (!HOOKED()) {
+            _PyInterpreterFrame *top;
+            PyObject *answer = slp_soft_call_star(tstate, frame, bottom[1], bottom[2],
+                                                  (oparg & 1) ? bottom[3] : NULL, &top);
+            if (answer == NULL) {
+                ERROR();
+            }
+            if (answer == SLP_ENTER) {
+                while (sp > bottom) {
+                    sp--;
+                    XDECREF(*sp);
+                }
+                RUN_FRAMES(top);
+            }
         }
         PyObject *tuple = PySequence_Tuple(bottom[2]);
         if (tuple == NULL) {

@@ -178,6 +178,9 @@ INSTRUCTION(MAP_ADD)
 
 INSTRUCTION(LIST_EXTEND)
 {
+    if (slp_may_loop_in_python(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_extend(tstate, frame, sp[-1 - (int)oparg], sp[-1], &top), 1);
+    }
     PyObject *iterable = *--sp;
     int failed = slp_list_extend(tstate, sp[-oparg], iterable);
     DECREF(iterable);
@@ -189,6 +192,9 @@ INSTRUCTION(LIST_EXTEND)
 
 INSTRUCTION(SET_UPDATE)
 {
+    if (slp_may_loop_in_python(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_extend(tstate, frame, sp[-1 - (int)oparg], sp[-1], &top), 1);
+    }
     PyObject *iterable = *--sp;
     int failed = _PySet_Update(sp[-oparg], iterable);
     DECREF(iterable);
@@ -234,6 +240,19 @@ INSTRUCTION(LIST_TO_TUPLE)
 
 INSTRUCTION(UNPACK_SEQUENCE)
 {
+    if (slp_may_loop_in_python(sp[-1])) {
+        _PyInterpreterFrame *top;
+        PyObject *answer =
+            HOOKED() ? SLP_NOT_SOFT : slp_soft_unpack(tstate, frame, sp[-1], (int)oparg, -1, &top);
+        if (answer == NULL) {
+            ERROR();
+        }
+        if (answer == SLP_ENTER) {
+            DROP(1);
+            next += CACHES(UNPACK_SEQUENCE);
+            RUN_FRAMES(top);
+        }
+    }
     PyObject *sequence = *--sp;
     int failed = slp_unpack_iterable(tstate, sequence, oparg, -1, sp + oparg);
     DECREF(sequence);
@@ -296,6 +315,9 @@ INSTRUCTION(UNPACK_EX)
     int before = oparg & 0xFF;
     int after = oparg >> 8;
     int count = before + 1 + after;
+    if (slp_may_loop_in_python(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT(slp_soft_unpack(tstate, frame, sp[-1], before, after, &top), 1);
+    }
     PyObject *sequence = *--sp;
     int failed = slp_unpack_iterable(tstate, sequence, before, after, sp + count);
     DECREF(sequence);

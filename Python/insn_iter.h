@@ -5,22 +5,6 @@
  * RETURN_VALUE (`generator_returned` below: end of the loop, end of the delegation).
  */
 
-/* Where soft function `asked` (slp_soft.h, with `top` as its last argument) has frames: drop `count` values
- * and run them. */
-#define ENTER_SOFT(asked, count)                                                                   \
-    do {                                                                                           \
-        _PyInterpreterFrame *top;                                                                  \
-        PyObject *answer_ = (asked);                                                               \
-        if (answer_ == SLP_ENTER) {                                                                \
-            DROP(count);                                                                           \
-            RUN_FRAMES(top);                                                                       \
-        }                                                                                          \
-        if (answer_ == NULL) {                                                                     \
-            ERROR();                                                                               \
-        }                                                                                          \
-        assert(answer_ == SLP_NOT_SOFT);                                                           \
-    } while (0)
-
 INSTRUCTION(GET_ITER)
 {
     PyObject *iterable = sp[-1];
@@ -146,7 +130,7 @@ INSTRUCTION(FOR_ITER)
         if (!_PyErr_ExceptionMatches(tstate, PyExc_StopIteration)) {
             ERROR();
         }
-        if (tstate->c_tracefunc != NULL) {
+        if (tstate->c_tracefunc != NULL && !slp_is_shim(frame)) {
             STORE_STACK();
             slp_trace_exception(tstate, frame);
             UNSTORE_STACK();

@@ -3,6 +3,7 @@
 
 #include "slp_frame.h"
 #include "slp_iterators.h"
+#include "slp_loops.h"
 #include "slp_softcall.h"
 
 PyObject slp_enter_token = {
@@ -95,6 +96,9 @@ slp_soft_init(void)
     slp_soft_import_init();
     slp_soft_async_init();
     slp_soft_asyncio_init();
+    slp_soft_loops_init();
+    slp_soft_folds_init();
+    slp_soft_sort_init();
 }
 
 PyObject *

@@ -9,8 +9,8 @@
  *   y  a class                    c  a context, or None
  *   T  a tuple that throw() takes a  what asend() and athrow() return
  *   D  a dict, or NULL            L  a function of functools.lru_cache()
- *   x  a class of exceptions
- *   f  a function                 l  a list
+ *   x  a class of exceptions      S  a set
+ *   f  a function                 l  a list (q: exactly a list)
  *   h  the calls of a class's hooks (Python/soft_classhooks.c)
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
@@ -70,7 +70,7 @@ static const stack_row rows[] = {
     {"<import>", "0", "ssIn", VALUE, 0},
     {"<import>", "2", "soIn", VALUE, 0},
     {"<raise>", "~", "xn", VALUE, 0},
-    {"<class>", "~", "fstDlnI", VALUE, 0},
+    {"<class>", "~", "fstDqnI", VALUE, 0},
     {"<class>", "0", "fstDto", VALUE, 0},
     {"<class>", "1", "fstDtoo", VALUE, 0},
     {"<class>", "2", "fstDtooo", VALUE, 0},
@@ -82,6 +82,61 @@ static const stack_row rows[] = {
     {"<iterator>", "14", "oIno", ITEM, 0},
     {"<send_sequence>", "1", "Ioo", ITEM, 0},
     {"<send_sequence>", "9", "Ioo", VALUE, 0},
+    {"<list of>", "0", "ol", VALUE, 0},
+    {"<list of>", "2", "olo", ITEM, 0},
+    {"<tuple of>", "0", "ol", VALUE, 0},
+    {"<tuple of>", "2", "olo", ITEM, 0},
+    {"<list.extend>", "0", "ol", VALUE, 0},
+    {"<list.extend>", "2", "olo", ITEM, 0},
+    {"<list display>", "0", "ol", VALUE, 0},
+    {"<list display>", "2", "olo", ITEM, 0},
+    {"<set of>", "0", "oS", VALUE, 0},
+    {"<set of>", "2", "oSo", ITEM, 0},
+    {"<frozenset of>", "0", "oS", VALUE, 0},
+    {"<frozenset of>", "2", "oSo", ITEM, 0},
+    {"<set.update>", "0", "oS", VALUE, 0},
+    {"<set.update>", "2", "oSo", ITEM, 0},
+    {"<set display>", "0", "oS", VALUE, 0},
+    {"<set display>", "2", "oSo", ITEM, 0},
+    {"<str.join>", "0", "sol", VALUE, 0},
+    {"<str.join>", "2", "solo", ITEM, 0},
+    {"<call with *>", "0", "Nool", VALUE, 0},
+    {"<call with *>", "2", "Noolo", ITEM, 0},
+    {"<call with *>", "8", "", VALUE, 0},
+    {"<call with * and **>", "0", "dNool", VALUE, 0},
+    {"<call with * and **>", "2", "dNoolo", ITEM, 0},
+    {"<call with * and **>", "9", "d", VALUE, 0},
+    {"<sum>", "06", "oo", VALUE, 0},
+    {"<sum>", "1", "ooo", ITEM, 0},
+    {"<any>", "0", "o", VALUE, 0},
+    {"<any>", "1", "oo", ITEM, 0},
+    {"<all>", "0", "o", VALUE, 0},
+    {"<all>", "1", "oo", ITEM, 0},
+    {"<min>", "0", "no", VALUE, 0},
+    {"<min>", "1", "noo", ITEM, 0},
+    {"<min>", "3", "nooo", ITEM, 0},
+    {"<min>", "8", "noooo", VALUE, 0},
+    {"<max>", "0", "no", VALUE, 0},
+    {"<max>", "1", "noo", ITEM, 0},
+    {"<max>", "3", "nooo", ITEM, 0},
+    {"<max>", "8", "noooo", VALUE, 0},
+    {"<min by key>", "0", "noo", VALUE, 0},
+    {"<min by key>", "1", "nooo", ITEM, 0},
+    {"<min by key>", ";", "noooo", VALUE, 0},
+    {"<min by key>", "=", "nooooo", ITEM, 0},
+    {"<min by key>", "G", "noooooo", VALUE, 0},
+    {"<min by key>", "L", "nooooooo", VALUE, 0},
+    {"<max by key>", "0", "noo", VALUE, 0},
+    {"<max by key>", "1", "nooo", ITEM, 0},
+    {"<max by key>", ";", "noooo", VALUE, 0},
+    {"<max by key>", "=", "nooooo", ITEM, 0},
+    {"<max by key>", "G", "noooooo", VALUE, 0},
+    {"<max by key>", "L", "nooooooo", VALUE, 0},
+    {"<in>", "1", "oooo", ITEM, 0},
+    {"<in>", "9", "ooooo", VALUE, 0},
+    {"<sorted>", "0", "oolol", VALUE, 0},
+    {"<sorted>", "2", "oololo", ITEM, 0},
+    {"<sorted>", "D", "oololoo", VALUE, 0},
 };
 
 static bool
@@ -135,10 +190,14 @@ fits(char letter, PyObject *value, int limit)
         return PyExceptionClass_Check(value);
     case 'f':
         return Py_IS_TYPE(value, &PyFunction_Type);
-    case 'l':
-        return PyList_CheckExact(value);
     case 'h':
         return slp_are_hook_calls(value);
+    case 'l':
+        return PyList_Check(value);
+    case 'q':
+        return PyList_CheckExact(value);
+    case 'S':
+        return PyAnySet_Check(value);
     case 's':
         return PyUnicode_CheckExact(value);
     case 'y':
@@ -271,7 +330,8 @@ slp_shim_gives(PyCodeObject *shim)
 {
     static const char *const items[] = {"<throw>", "<throw GeneratorExit>", "<asynchronous generator>",
                                         "<anext with default>", "<iterator>"};
-    if (shim == slp_shim_nothing) {
+    if (shim == slp_shim_nothing || _PyUnicode_EqualToASCIIString(shim->co_name, "<list display>")
+        || _PyUnicode_EqualToASCIIString(shim->co_name, "<set display>")) {
         return SLP_WAITS_NOTHING;
     }
     if (shim == slp_shim_jump) {

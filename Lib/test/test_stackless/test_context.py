@@ -4,6 +4,7 @@ import contextvars
 import sys
 import threading
 import unittest
+from functools import reduce
 
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
@@ -237,7 +238,7 @@ class TestThreads(ContextCase):
         run()
         with self.assertRaisesRegex(RuntimeError, "main tasklet"):
             getmain().bind_thread()
-        pinned = self.paused(lambda: list(map(lambda x: schedule_remove(), [1])))
+        pinned = self.paused(lambda: reduce(lambda a, b: schedule_remove(), [1, 2]))
         with self.assertRaisesRegex(RuntimeError, "C functions"):
             pinned.bind_thread()
         pinned.kill()

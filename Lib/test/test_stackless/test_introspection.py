@@ -251,7 +251,7 @@ class TestTasklets(Case):
     @needs_soft_switches
     def test_uncollectables(self):
         soft = self.paused()
-        pinned = self.paused(lambda: list(map(lambda x: schedule_remove(), [1])))
+        pinned = self.paused(lambda: functools.reduce(lambda a, b: schedule_remove(), [1, 2]))
         self.assertIn(pinned, stackless.getuncollectables())
         self.assertNotIn(soft, stackless.uncollectables)
         self.assertNotIn(getmain(), stackless.uncollectables)

@@ -7,6 +7,7 @@ from . import interpreters
 
 PROGRAM = '''
 import atexit, os, sys, threading
+from functools import reduce
 import stackless
 from stackless import *
 
@@ -15,7 +16,7 @@ def say(*words):
 
 def inside(function, *args):
     """Call function(*args) inside of a C function."""
-    return list(map(lambda _: function(*args), [1]))[0]
+    return reduce(lambda a, b: function(*args), [1, 2])
 
 def guarded(function, *args):
     try:
@@ -100,7 +101,7 @@ class TestLiveTasklets(LifeCase):
                 while True:
                     try: schedule_remove()
                     except TaskletExit: pass
-            t = tasklet(lambda: list(map(refuse, [1])))()
+            t = tasklet(lambda: inside(refuse, 1))()
             run()
             say("end")
         ''', output='end\n')
@@ -325,9 +326,9 @@ class TestThreadStates(LifeCase):
         self.ends('''
             import _xxsubinterpreters as interpreters
             source = """if True:
-                import stackless
+                import functools, stackless
                 ch = stackless.channel()
-                def work(): list(map(ch.send, range(3)))
+                def work(): functools.reduce(lambda _, i: ch.send(i), range(3), None)
                 stackless.tasklet(work)()
                 assert [ch.receive() for _ in range(3)] == [0, 1, 2]
                 """

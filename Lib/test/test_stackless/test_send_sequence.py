@@ -1,6 +1,7 @@
 """channel.send_sequence(): what it sends, what it answers, and that it takes no C stack."""
 
 import unittest
+from functools import reduce
 
 from stackless import channel, getcurrent, run, schedule, schedule_remove, tasklet
 
@@ -144,7 +145,7 @@ class TestNoCStack(SequenceCase):
         run()
 
     def test_called_by_c(self):
-        t = tasklet(lambda: self.log.extend(map(self.ch.send_sequence, ["abc"])))()
+        t = tasklet(lambda: self.log.append(reduce(lambda _, text: self.ch.send_sequence(text), ["abc"], None)))()
         t.run()
         self.assertGreater(t.nesting_level, 0)
         self.assertEqual(self.receive(3), list("abc"))

@@ -8,16 +8,18 @@ from . import interpreters
 PROGRAM = '''
 import threading
 import _xxsubinterpreters as interpreters
+from functools import reduce
 from stackless import *
 
 def inside(function, *args):
-    return list(map(lambda _: function(*args), [1]))[0]
+    return reduce(lambda a, b: function(*args), [1, 2])
 
 USE = """if True:
+    from functools import reduce
     from stackless import *
     ch = channel()
     def inside(function, *args):
-        return list(map(lambda _: function(*args), [1]))[0]
+        return reduce(lambda a, b: function(*args), [1, 2])
     tasklet(lambda: [ch.send(i) for i in range(3)])()
     tasklet(inside)(lambda: [ch.send(i) for i in range(3)])
     got = [ch.receive() for _ in range(6)]
@@ -26,10 +28,11 @@ USE = """if True:
     """
 
 LEAVE = """if True:
+    from functools import reduce
     from stackless import *
     import os
     def guarded():
-        try: list(map(lambda _: schedule_remove(), [1]))
+        try: reduce(lambda a, b: schedule_remove(), [1, 2])
         finally: os.write(1, b"finally" + bytes([10]))
     kept = [tasklet(guarded)(), tasklet(schedule_remove)(), tasklet(channel().receive)()]
     run()

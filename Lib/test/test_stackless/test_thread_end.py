@@ -4,6 +4,7 @@ import gc
 import threading
 import unittest
 import weakref
+from functools import reduce
 
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
@@ -24,7 +25,7 @@ class EndCase(LeavesNoTasklets, unittest.TestCase):
     def pinned(self, wait):
         """The function of a tasklet that calls wait() inside of a C function, and logs how that ends."""
         try:
-            list(map(lambda _: wait(), [1]))
+            reduce(lambda a, b: wait(), [1, 2])
         except BaseException as error:
             self.log.append((type(error).__name__, threading.get_ident(), getcurrent().is_main))
             raise
@@ -90,7 +91,7 @@ class TestPinned(EndCase):
     def test_another_exception_at_the_end_is_shown_and_no_more(self):
         def bad():
             try:
-                list(map(lambda _: schedule_remove(), [1]))
+                reduce(lambda a, b: schedule_remove(), [1, 2])
             finally:
                 raise KeyError("at the end")
 
@@ -138,7 +139,7 @@ class TestPinned(EndCase):
                     self.log.append("no")
 
         def work():
-            self.t = tasklet(lambda: list(map(refuses, [1])))()
+            self.t = tasklet(lambda: reduce(lambda a, b: refuses(b), [1, 2]))()
             run()
 
         self.in_thread(work)
@@ -173,7 +174,7 @@ class TestPinned(EndCase):
 
         def work():
             for _ in range(20):
-                tasklet(lambda: list(map(refuses, [1])))()
+                tasklet(lambda: reduce(lambda a, b: refuses(b), [1, 2]))()
             run()
 
         def mappings():

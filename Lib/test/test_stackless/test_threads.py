@@ -4,6 +4,7 @@ import _thread
 import ctypes
 import threading
 import unittest
+from functools import reduce
 
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
@@ -610,7 +611,7 @@ class TestForeignThreads(ThreadCase):
     def test_a_pinned_tasklet_is_killed_when_the_thread_goes(self):
         def pinned():
             try:
-                list(map(lambda _: schedule_remove(), [1]))
+                reduce(lambda a, b: schedule_remove(), [1, 2])
             finally:
                 self.log.append("finally")
 
@@ -628,13 +629,14 @@ class TestSmallStacks(unittest.TestCase):
     def test_threads_with_32_kilobytes(self):
         interpreters.check_python(self, '-c', '''if True:
             import os, stackless, threading
+            from functools import reduce
             # some architectures want more
             threading.stack_size(max(32 * 1024, os.sysconf('SC_THREAD_STACK_MIN')))
             log = []
 
             def work():
                 ch = stackless.channel()
-                stackless.tasklet(lambda: list(map(ch.send, range(3))))()
+                stackless.tasklet(lambda: reduce(lambda _, i: ch.send(i), range(3), None))()
                 log.extend(ch.receive() for _ in range(3))
                 log.append(sum(map(lambda x: depth(x), [50])))
 

@@ -1,0 +1,101 @@
+/* Builtins that exhaust an iterator, or call a function again and again, as loops of shims: list(g), sum(g),
+ * sorted(xs, key=f), a, b = g (Python/soft_loops.c, Python/soft_folds.c, Python/soft_sort.c).
+ *
+ * Where Python code is behind the iterator or the function, a shim is pushed whose bytecode is the loop:
+ *
+ *      caller ──> <list of> shim: FOR_ITER, LIST_APPEND, JUMP_BACKWARD ──> generator
+ *
+ * so that the generator comes back to a FOR_ITER, a key function to a CALL, as in any loop.  C does
+ * all others, at full speed.  As in C, the iterable lives until the loop is over: the shim holds it.
+ */
+#ifndef SLP_LOOPS_H
+#define SLP_LOOPS_H
+
+#include "slp_soft.h"
+
+/* How a loop ends: the argument of SLP_LOOP_DONE. */
+typedef enum {
+    SLP_LOOP_TUPLE,        /* [..., list]: as a tuple */
+    SLP_LOOP_FROZENSET,    /* [..., set]: as a frozenset */
+    SLP_LOOP_JOIN,         /* [separator, iterable, list]: as a str */
+    SLP_LOOP_FALSE,        /* any() has found nothing, all() something */
+    SLP_LOOP_FOUND,        /* [negate, ...]: `in` has found the object */
+    SLP_LOOP_NOT_FOUND,
+    SLP_LOOP_MIN_EMPTY,    /* [default, ...]: the default, or ValueError */
+    SLP_LOOP_MAX_EMPTY,
+    SLP_LOOP_SORT,         /* [.., reverse, items, None, keys]: the items, sorted */
+    SLP_LOOP_SORT_BY_KEYS, /* [iterable, reverse, items, key, keys]: the same, by their keys */
+    SLP_LOOP_SORT_IN_PLACE, /* [list, reverse, items, key, keys]: None; the list is sorted */
+} slp_loop_end;
+
+/* Could they?  Two loads, for instructions. */
+static inline bool
+slp_may_loop_in_python(PyObject *obj)
+{
+    return Py_TYPE(obj)->tp_iternext != NULL || slp_has_heap_type(obj);
+}
+
+/* Do iter(obj) and next() of that run Python code? */
+bool slp_loops_in_python(PyObject *obj);
+
+/* SLP_LOOP_HINT: ask `iterable` for its length, as who makes room in `list` does.  -1 with an exception. */
+int slp_loop_hint(PyObject *iterable, PyObject *list);
+
+/* SLP_LOOP_DONE: the result of the loop whose values are `values[0 .. count - 1]` (borrowed); NULL with an
+ * exception. */
+PyObject *slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, Py_ssize_t count);
+
+/* Instructions; soft functions but for what is said. */
+
+/* LIST_EXTEND and SET_UPDATE: nothing is pushed. */
+PyObject *slp_soft_extend(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *container,
+                          PyObject *iterable, _PyInterpreterFrame **top);
+/* UNPACK_SEQUENCE (`after` -1) and UNPACK_EX: pushes all the values. */
+PyObject *slp_soft_unpack(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *iterable, int before,
+                          int after, _PyInterpreterFrame **top);
+/* CONTAINS_OP without a __contains__. */
+PyObject *slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *container,
+                            PyObject *item, bool negate, _PyInterpreterFrame **top);
+/* CALL_FUNCTION_EX: callable(*iterable, **kwargs), kwargs a dict or NULL. */
+PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
+                             PyObject *iterable, PyObject *kwargs, _PyInterpreterFrame **top);
+
+/* SLP_SORT_FAILED: give the list back what it had before key functions were called. */
+void slp_sort_failed(PyObject *list, PyObject *items);
+/* The ends of sorted() and list.sort(). */
+PyObject *slp_sort_plain(PyObject *items, bool reverse);
+PyObject *slp_sort_by_keys(PyObject *items, PyObject *keys, bool reverse);
+PyObject *slp_sort_in_place(PyObject *list, PyObject *items, PyObject *keys, bool reverse);
+
+/* Push the shim of a loop with `count` values (borrowed, may be NULL), begun at `entry`; a soft function's
+ * answer. */
+PyObject *slp_enter_loop(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *shim, int entry,
+                         PyObject *const *values, int count, _PyInterpreterFrame **top);
+
+/* The shim of a loop, which ends the process where it cannot be made. */
+PyCodeObject *slp_loop_make(const char *name, int stacksize, const uint8_t *code, int code_size,
+                            const uint8_t *handlers, int handlers_size);
+
+/* `shim`: one with this code, and no handlers. */
+#define SLP_LOOP_MAKE(shim, name, stacksize, ...)                                                  \
+    do {                                                                                           \
+        static const uint8_t code_[] = {__VA_ARGS__};                                              \
+        (shim) = slp_loop_make((name), (stacksize), code_, sizeof(code_), NULL, 0);                \
+    } while (0)
+
+/* Registration, called by slp_soft_init(). */
+void slp_soft_loops_init(void);
+void slp_soft_folds_init(void);
+void slp_soft_sort_init(void);
+
+/* Code of loops: calls and comparisons with their caches. */
+#define SLP_CODE_CALL(count)                                                                       \
+    PRECALL, (count), CACHE, 0, CALL, (count), CACHE, 0, CACHE, 0, CACHE, 0, CACHE, 0
+#define SLP_CODE_COMPARE(op) COMPARE_OP, (op), CACHE, 0, CACHE, 0
+/* Five units: exhaust iter(top) into the list that stands at `list` (LIST_APPEND's argument), or the set; the
+ * iterable stands `holder` below the top. */
+#define SLP_CODE_COLLECT(holder, list)                                                             \
+    GET_ITER, 0, SLP_LOOP_HINT, (holder), FOR_ITER, 2, LIST_APPEND, (list), JUMP_BACKWARD, 3
+#define SLP_CODE_COLLECT_SET(set) GET_ITER, 0, NOP, 0, FOR_ITER, 2, SET_ADD, (set), JUMP_BACKWARD, 3
+
+#endif

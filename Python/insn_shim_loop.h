@@ -1,0 +1,61 @@
+/* Instructions of the shims that loop (slp_loops.h). */
+
+/* Stack: ..., iterable, ..., list, iterator. */
+INSTRUCTION(SLP_LOOP_HINT)
+{
+    if (slp_loop_hint(sp[-(int)oparg], sp[-2]) < 0) {
+        ERROR();
+    }
+    NEXT_AFTER_CALL();
+}
+
+INSTRUCTION(SLP_LOOP_DONE)
+{
+    PyObject *result =
+        slp_loop_done(tstate, (slp_loop_end)oparg, frame->localsplus, sp - frame->localsplus);
+    if (result == NULL) {
+        ERROR();
+    }
+    *sp++ = result;
+    GOTO_INSTRUCTION(SLP_GIVE);
+}
+
+/* Stack: before, list, iterator.  Enough is known when there is one item more than wanted. */
+INSTRUCTION(SLP_UNPACK_CHECK)
+{
+    if (PyList_GET_SIZE(sp[-2]) > PyLong_AsSsize_t(sp[-3])) {
+        DROP(1);
+        GOTO_INSTRUCTION(SLP_UNPACKED);
+    }
+    NEXT();
+}
+
+/* Stack: before, list, or before, after, list: push the items on the caller's stack, the last one first. */
+INSTRUCTION(SLP_UNPACKED)
+{
+    PyObject *list = *--sp;
+    bool starred = sp - frame->localsplus == 2;
+    int before = (int)PyLong_AsLong(frame->localsplus[0]);
+    int after = starred ? (int)PyLong_AsLong(frame->localsplus[1]) : -1;
+    int count = starred ? before + 1 + after : before;
+    STORE_STACK();
+    _PyInterpreterFrame *caller = frame->previous;
+    cframe.current_frame = caller;
+    slp_frame_clear_and_pop(tstate, frame);
+    GO_BACK_TO(caller);
+    int failed = slp_unpack_iterable(tstate, list, before, after, sp + count);
+    DECREF(list);
+    if (failed) {
+        ERROR();
+    }
+    sp += count;
+    NEXT_AFTER_CALL();
+}
+
+/* Stack: list, reverse, items, key, keys, exception. */
+INSTRUCTION(SLP_SORT_FAILED)
+{
+    raise_again(tstate, *--sp);
+    slp_sort_failed(frame->localsplus[0], frame->localsplus[2]);
+    goto unwind;
+}
