@@ -502,7 +502,7 @@ static PyObject *
 soft_getattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if ((nargs != 2 && nargs != 3) || kwnames != NULL || !PyUnicode_Check(args[1])) {
+    if ((nargs != 2 && nargs != 3) || kwnames != NULL || !PyUnicode_CheckExact(args[1])) {
         return SLP_NOT_SOFT;
     }
     return nargs == 2 ? slp_soft_getattr(tstate, below, args[0], args[1], NULL, top)
@@ -513,7 +513,7 @@ static PyObject *
 soft_hasattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 2 || kwnames != NULL || !PyUnicode_Check(args[1])) {
+    if (nargs != 2 || kwnames != NULL || !PyUnicode_CheckExact(args[1])) {
         return SLP_NOT_SOFT;
     }
     return getattr_or(tstate, below, args[0], args[1], SLP_ENTRY_HASATTR, Py_False, top);
@@ -546,7 +546,7 @@ static PyObject *
 soft_setattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 3 || kwnames != NULL || !PyUnicode_Check(args[1])) {
+    if (nargs != 3 || kwnames != NULL || !PyUnicode_CheckExact(args[1])) {
         return SLP_NOT_SOFT;
     }
     return set_with_result(tstate, below, args[0], args[1], args[2], false, top);
@@ -556,7 +556,7 @@ static PyObject *
 soft_delattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
              Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 2 || kwnames != NULL || !PyUnicode_Check(args[1])) {
+    if (nargs != 2 || kwnames != NULL || !PyUnicode_CheckExact(args[1])) {
         return SLP_NOT_SOFT;
     }
     return set_with_result(tstate, below, args[0], args[1], NULL, false, top);
@@ -567,7 +567,7 @@ static PyObject *
 soft_generic_getattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
                      Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 1 || kwnames != NULL || !PyUnicode_Check(args[0])) {
+    if (nargs != 1 || kwnames != NULL || !PyUnicode_CheckExact(args[0])) {
         return SLP_NOT_SOFT;
     }
     return generic_lookup(tstate, below, self, args[0], NO_SHIM, NULL, top);
@@ -578,7 +578,7 @@ static PyObject *
 soft_class_getattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
                    Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if (nargs != 1 || kwnames != NULL || !PyUnicode_Check(args[0]) || !PyType_Check(self)) {
+    if (nargs != 1 || kwnames != NULL || !PyUnicode_CheckExact(args[0]) || !PyType_Check(self)) {
         return SLP_NOT_SOFT;
     }
     return class_lookup(tstate, below, self, args[0], NO_SHIM, top);
@@ -589,7 +589,7 @@ static PyObject *
 soft_generic_setattr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
                      Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    if ((nargs != 1 && nargs != 2) || kwnames != NULL || !PyUnicode_Check(args[0])) {
+    if ((nargs != 1 && nargs != 2) || kwnames != NULL || !PyUnicode_CheckExact(args[0])) {
         return SLP_NOT_SOFT;
     }
     return set_with_result(tstate, below, self, args[0], nargs == 2 ? args[1] : NULL, true, top);

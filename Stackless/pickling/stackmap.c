@@ -781,6 +781,8 @@ wait_kind(int opcode)
     case DELETE_SUBSCR:
     case STORE_NAME:
     case DELETE_NAME:
+    case LIST_EXTEND:
+    case SET_UPDATE:
         return SLP_WAITS_NOTHING;
     case POP_JUMP_FORWARD_IF_TRUE:
     case POP_JUMP_FORWARD_IF_FALSE:

@@ -110,7 +110,7 @@ FIGURES = (
     Figure("round_trip_deep", "round_trip_deep", 1_000_000, "ns", 50, "the same, 100 frames deep",
            "the same where both are 100 calls deep"),
     Figure("round_trip_c", "round_trip_c", 500_000, "ns", 80, "the same, out of a C callback",
-           "the same where both are inside a function that C code calls, the key function of a sort"),
+           "the same where both are inside a function that C code calls"),
     Figure("ping_pong", "ping_pong", 500_000, "ns", 90, "channel ping-pong",
            "a message to another tasklet and one back"),
     Figure("create", "create", 500_000, "ns", 100, "create, run, finish",

@@ -226,6 +226,28 @@ def iterators():
             [x for x in itertools.takewhile(wait, [1, 2, 0, 3])], next(map(wait, [5])), next(zip(waiting([])), 7))
 
 
+class Iterable:
+    def __iter__(self):
+        wait()
+        return iter([3, 4])
+
+
+@program
+def loops():
+    def waiting(values):
+        for value in values:
+            yield wait(value)
+
+    def key(value):
+        return -wait(value)
+
+    return [list(waiting([1, 2])), tuple(waiting([1, 2])), set(waiting([1])), frozenset(waiting([2])),
+            list(Iterable()), sum(waiting([1, 2]), 10), any(waiting([0, 1])), all(waiting([1, 0])),
+            min(waiting([3, 1, 2])), max([3, 1, 2], key=key), min(3, 1, key=key), sorted(waiting([2, 3, 1])),
+            sorted([2, 3, 1], key=key), "-".join(waiting("ab")), 2 in waiting([1, 2]), 5 not in waiting([1, 2]),
+            [*waiting("ab"), *waiting("c")], {*waiting([1])}, wrapped(*waiting([1]))]
+
+
 @program
 def plain_call():
     def inner(a, *args, b=2, **kwargs):

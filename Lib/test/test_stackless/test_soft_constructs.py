@@ -433,5 +433,33 @@ class Semantics(unittest.TestCase):
                     eval(source, {"x": cls()})
 
 
+
+class TestOddNames(unittest.TestCase):
+    """The name of an attribute can be an instance of a subclass of str."""
+
+    def test_getattr_hasattr_setattr(self):
+        class Name(str):
+            pass
+
+        class Plain:
+            pass
+
+        class Slotted:
+            __slots__ = ("attribute",)
+
+        for cls in Plain, Slotted:
+            for _ in range(5):
+                obj = cls()
+                setattr(obj, Name("attribute"), 1)
+                self.assertEqual(getattr(obj, Name("attribute")), 1)
+                self.assertEqual(getattr(obj, Name("attribute"), 2), 1)
+                self.assertEqual(getattr(obj, Name("other"), 2), 2)
+                self.assertTrue(hasattr(obj, Name("attribute")))
+                self.assertFalse(hasattr(obj, Name("other")))
+                self.assertEqual(object.__getattribute__(obj, Name("attribute")), 1)
+                delattr(obj, Name("attribute"))
+                self.assertFalse(hasattr(obj, Name("attribute")))
+
+
 if __name__ == "__main__":
     unittest.main()
