@@ -195,6 +195,7 @@ def main():
     parser.add_argument('--srcdir', default=os.path.dirname(os.path.dirname(HERE)), help='the source tree')
     parser.add_argument('--builddir', help='the build folder (default: the folder of --python)')
     parser.add_argument('--torture', default='', help='the torture switches of this build, with commas')
+    parser.add_argument('--gaps', default='', help='file with the tests to skip, JSON of {pattern of test ids: reason}')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 2,
                         help='processes at a time (%(default)s)')
     parser.add_argument('--timeout', type=int, default=300, help='seconds a file may take (%(default)s)')
@@ -209,7 +210,8 @@ def main():
         parser.error(f'{python}: no such executable')
     srcdir = os.path.abspath(args.srcdir)
     extra = {'SLP_BUILDDIR': os.path.abspath(args.builddir or os.path.dirname(python)), 'SLP_SRCDIR': srcdir,
-             'SLP_BASE_PYTHON': os.path.abspath(args.base), 'SLP_TORTURE': args.torture}
+             'SLP_BASE_PYTHON': os.path.abspath(args.base), 'SLP_TORTURE': args.torture,
+             'SLP_GAPS': args.gaps and os.path.abspath(args.gaps)}
     folder = os.path.join(srcdir, 'Lib', 'test', 'test_stackless')
     own = sorted(f for f in os.listdir(folder) if f.startswith('test_') and f.endswith('.py'))
     quick = read_list(args.quick_list) if args.quick_list else []
