@@ -245,7 +245,7 @@ def loops():
             list(Iterable()), sum(waiting([1, 2]), 10), any(waiting([0, 1])), all(waiting([1, 0])),
             min(waiting([3, 1, 2])), max([3, 1, 2], key=key), min(3, 1, key=key), sorted(waiting([2, 3, 1])),
             sorted([2, 3, 1], key=key), "-".join(waiting("ab")), 2 in waiting([1, 2]), 5 not in waiting([1, 2]),
-            [*waiting("ab"), *waiting("c")], {*waiting([1])}, wrapped(*waiting([1]))]
+            [*waiting("ab"), *waiting("c")], {*waiting([1])}, wrapped(*waiting([1]), b=2)]
 
 
 @program
