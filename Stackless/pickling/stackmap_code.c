@@ -536,6 +536,12 @@ slp_code_scan(slp_code *result, PyCodeObject *code)
         || Py_SIZE(code) > INT32_MAX / 4) {
         return slp_code_error(result, 0, "its frames are too large");
     }
+    /* The base adds these up as ints. */
+    int64_t arguments = (int64_t)code->co_argcount + code->co_kwonlyargcount
+                        + ((code->co_flags & CO_VARARGS) != 0) + ((code->co_flags & CO_VARKEYWORDS) != 0);
+    if (arguments > code->co_nlocals) {
+        return slp_code_error(result, 0, "it has more arguments than variables");
+    }
     const bool fresh = code->co_warmup != 0; /* not specialised so far */
     PyObject *generic = fresh ? NULL : _PyCode_GetCode(code);
     if (!fresh && generic == NULL) {
