@@ -8,7 +8,7 @@ import unittest
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, set_accounting, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 from .interpreters import check_python
 
 
@@ -250,6 +250,7 @@ class TestThreads(LeavesNoTasklets, unittest.TestCase):
         thread.join()
         self.assertEqual(got, [(2, True)])
 
+    @needs_soft_switches
     def test_a_tasklet_of_an_ended_thread(self):
         got = []
 

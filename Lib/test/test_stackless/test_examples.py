@@ -5,6 +5,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from .cases import needs_soft_switches
+
 # In the source tree and in an installed one.
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 if not EXAMPLES.exists():
@@ -51,6 +53,7 @@ class TestExamples(unittest.TestCase):
         self.assertRegex(lines[0], "^1,000 tasklets wait for work")
         self.assertRegex(lines[-2], "finds the same$")
 
+    @needs_soft_switches
     def test_checkpointed_workflow(self):
         lines = self.run_example("checkpointed_workflow.py", "--demo")
         self.assertEqual([line for line in lines if line != "-- killed"],
@@ -58,12 +61,14 @@ class TestExamples(unittest.TestCase):
                           "shipped lamp", "shipped desk", "shipped pen", "order 7 is closed"])
         self.assertEqual(lines.count("-- killed"), 3)
 
+    @needs_soft_switches
     def test_saved_simulation(self):
         lines = self.run_example("saved_simulation.py", "--customers=5", "--seed=2")
         self.assertRegex(lines[0], r"^at minute \d+: [1-6] tasklets, \d+ bytes$")
         self.assertEqual(len(lines), 1 + 5 + 1)
         self.assertEqual(lines[-1], "the same as without saving")
 
+    @needs_soft_switches
     def test_hopping_tasklet(self):
         self.assertEqual(self.run_example("hopping_tasklet.py", "--hops=7"),
                          ["7 hops: 4 times in the first process, 3 times in the second process"])

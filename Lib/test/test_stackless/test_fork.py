@@ -4,6 +4,7 @@ import textwrap
 import unittest
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 PROGRAM = '''
 import os, sys, threading
@@ -74,6 +75,7 @@ class Fork(unittest.TestCase):
             thread.join()
         ''')
 
+    @needs_soft_switches
     def test_tasklets_of_other_threads_lose_their_thread(self):
         self.passes('''
             def work():

@@ -4,6 +4,7 @@ import textwrap
 import unittest
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 PROGRAM = '''
 import atexit, os, sys, threading
@@ -47,6 +48,7 @@ class TestLiveTasklets(LifeCase):
     def test_never_run(self):
         self.ends('t = tasklet(say)("never")')
 
+    @needs_soft_switches
     def test_scheduled_blocked_paused_soft_ones_stop(self):
         self.ends('''
             def body(wait):
@@ -256,6 +258,7 @@ class TestDaemonThreads(LifeCase):
 
 
 class TestGarbage(LifeCase):
+    @needs_soft_switches
     def test_cycles_of_blocked_tasklets_and_channels(self):
         self.ends('''
             import gc, weakref

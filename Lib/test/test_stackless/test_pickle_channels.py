@@ -368,6 +368,7 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
         tasklet(body)().run()
         self.assertRegex(errors[0], "main tasklet")
 
+    @needs_soft_switches
     def test_pinned(self):
         t = paused(lambda: pickle.dumps(Reduces()))
         with self.assertRaisesRegex(pickle.PicklingError, "inside a call from C code.*dumps"):

@@ -5,12 +5,13 @@ import traceback
 import unittest
 
 import stackless
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 variable = contextvars.ContextVar("variable", default=0)
 
 
 class ContextRun(LeavesNoTasklets, unittest.TestCase):
+    @needs_soft_switches
     def test_is_soft(self):
         channel = stackless.channel()
         results = []

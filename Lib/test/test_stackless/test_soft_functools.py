@@ -9,7 +9,7 @@ import textwrap
 import unittest
 
 import stackless
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 from .interpreters import same_as_base
 from .test_soft_constructs import Recursion
 
@@ -123,6 +123,7 @@ class Deep(unittest.TestCase):
         self.assertEqual(cached.cache_info().misses, 100_001)
 
 
+@needs_soft_switches
 class Restorable(LeavesNoTasklets, unittest.TestCase):
     """A tasklet that blocks in the function behind has no C frames."""
 

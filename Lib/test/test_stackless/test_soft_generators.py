@@ -10,7 +10,7 @@ import types
 import unittest
 
 import stackless
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 def names_of(function):
@@ -22,6 +22,7 @@ def names_of(function):
     raise AssertionError("nothing was raised")
 
 
+@needs_soft_switches
 class IsSoft(LeavesNoTasklets, unittest.TestCase):
     """A tasklet that blocks inside of the construct has no C frames."""
 

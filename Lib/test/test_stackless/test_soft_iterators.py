@@ -10,7 +10,7 @@ import unittest
 import weakref
 
 import stackless
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 from .interpreters import TESTS, same_as_base
 from .test_soft_constructs import Recursion
 
@@ -163,6 +163,7 @@ class Depth(unittest.TestCase):
         self.assertEqual(next(it), 20_001)
 
 
+@needs_soft_switches
 class Restorable(LeavesNoTasklets, unittest.TestCase):
     def test_restorable(self):
         """A tasklet that blocks in the code behind has no C frames."""

@@ -4,7 +4,7 @@ import re
 import unittest
 
 import stackless
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 from .interpreters import same_as_base
 from .test_soft_constructs import Recursion
 from .test_soft_iterators import Iterator, Sequence, generator
@@ -86,6 +86,7 @@ class Depth(unittest.TestCase):
                 self.check(recursion, again)
 
 
+@needs_soft_switches
 class Suspended(LeavesNoTasklets, unittest.TestCase):
     def test_restorable_inside(self):
         results = []

@@ -415,6 +415,35 @@ class TestRecursion(StateCase):
         finally:
             sys.setrecursionlimit(limit)
 
+    def test_a_limit_that_was_lowered_below_the_depth_of_a_sleeping_tasklet(self):
+        limit = sys.getrecursionlimit()
+        caught = []
+
+        def down(depth):
+            if depth:
+                return down(depth - 1)
+            schedule_remove()
+            down(1)
+
+        def function(depth):
+            try:
+                down(depth)
+            except RecursionError as error:
+                caught.append(str(error))
+
+        for _ in range(2):
+            sys.setrecursionlimit(limit + 2000)
+            try:
+                t = tasklet(function)(limit + 1000)
+                run()
+            finally:
+                sys.setrecursionlimit(limit)
+            t.run()
+            self.assertFalse(t.alive)
+        self.assertEqual(len(caught), 2)
+        self.assertIn("maximum recursion depth exceeded", caught[0])
+        self.log.append(self.depth_left())
+
     def test_recursion_depth(self):
         def function(depth):
             if depth:

@@ -8,7 +8,7 @@ from functools import reduce
 
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 
 class EndCase(LeavesNoTasklets, unittest.TestCase):
@@ -115,6 +115,7 @@ class TestPinned(EndCase):
         self.in_thread(lambda: (tasklet(parent)(), run()))
         self.assertEqual(self.log.count("finally"), 2)
 
+    @needs_soft_switches
     def test_switching_at_the_end(self):
         def stubborn():
             try:
@@ -191,6 +192,7 @@ class TestPinned(EndCase):
         self.assertLessEqual(mappings(), before + 2)
 
 
+@needs_soft_switches
 class TestSoft(EndCase):
     def body(self):
         try:
@@ -199,6 +201,7 @@ class TestSoft(EndCase):
         finally:
             self.log.append("finally")
 
+    @needs_soft_switches
     def test_it_stops_where_it_is(self):
         def work():
             self.t = tasklet(self.body)()

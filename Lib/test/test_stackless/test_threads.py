@@ -10,7 +10,7 @@ import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
 from . import interpreters
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 # What a thread does takes microseconds; this only keeps a failing test from hanging.
 PATIENCE = 60
@@ -491,6 +491,7 @@ class TestSignals(unittest.TestCase):
         self.assertEqual(print_, "from the handler\n")
 
 
+@needs_soft_switches
 class TestBindThread(ThreadCase):
     def finished(self, function, *args):
         thread = self.start(function, *args)
