@@ -70,8 +70,8 @@ slp_load_state(PyThreadState *tstate, slp_thread *th, PyTaskletObject *t, PyObje
     t->context = NULL;
     tstate->recursion_remaining = tstate->recursion_limit - t->recursion_depth;
     if (SLP_UNLIKELY(tstate->recursion_remaining < 0)) {
-        /* The limit was lowered meanwhile.  The next call raises RecursionError; far below 0, the base would take
-         * that for a failure to recover from one, and abort. */
+        /* The limit was lowered meanwhile.  The next call raises RecursionError; far below 0, the base would
+         * take that for a failure to recover from one, and abort. */
         tstate->recursion_remaining = 0;
     }
     cframe->use_tracing = 0;
