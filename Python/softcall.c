@@ -246,7 +246,9 @@ extend(PyObject *buffer[BUFFER_SIZE], PyObject *first, PyObject *const *args, Py
         }
     }
     values[0] = first;
-    memcpy(values + 1, args, (size_t)count * sizeof(PyObject *));
+    if (count > 0) {
+        memcpy(values + 1, args, (size_t)count * sizeof(PyObject *));
+    }
     return values;
 }
 
