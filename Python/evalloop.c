@@ -371,7 +371,8 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
 #  undef TABLE_ENTRY
 #  pragma GCC diagnostic pop
 #  if defined(__x86_64__)
-    /* Left to itself, gcc 12 keeps it in memory once the loop is large, which costs every instruction a load. */
+    /* Left to itself, gcc 12 keeps it in memory once the loop is large, which costs every instruction a
+     * load. */
     register const void *const *table __asm__("r15") = plain_table;
 #  else
     const void *const *table = plain_table;
