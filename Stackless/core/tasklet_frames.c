@@ -17,8 +17,7 @@ python_function(PyObject *callable)
  *      chunk ┌─────────────────────────────────────────┐
  *            │ previous = NULL, size                   │
  *            │ base shim: header                       │
- *            │   NULL, callable, args (, kwargs)       │     empty where the function's frame is built
- * already
+ *            │   NULL, callable, args (, kwargs)       │   nothing where the function's frame is there
  *            │   (the value of the first resumption)   │
  *            ├─────────────────────────────────────────┤
  *            │ room for the frame of a Python function │

@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from stackless import getcurrent, getruncount
+from stackless import channel, getcurrent, getruncount, run, tasklet
 
 # The torture switches that are compiled in.
 TORTURE = set(os.environ.get("SLP_TORTURE", "").split(","))
@@ -21,3 +21,22 @@ class LeavesNoTasklets:
         while getruncount() > 1:
             getcurrent().next.remove()
         self.assertEqual(left, 0, "the test left runnable tasklets behind")
+
+
+class BlocksSoftly(LeavesNoTasklets):
+    """Tests that a tasklet which blocks inside of a construct has no C frames."""
+
+    def blocked_in(self, start, function, *values):
+        """The result of start(function(channel.receive)), where each value has to be waited for."""
+        ch = channel()
+        results = []
+        t = tasklet(lambda: results.append(start(function(ch.receive))))()
+        run()
+        for value in values:
+            self.assertTrue(t.blocked)
+            self.assertIsNone(t.pinned)
+            self.assertTrue(t.restorable)
+            self.assertEqual(t.nesting_level, 0)
+            ch.send(value)
+            run()
+        return results[0]

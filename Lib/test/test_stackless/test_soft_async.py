@@ -8,9 +8,8 @@ import sys
 import types
 import unittest
 
-import stackless
 from _stackless import _c_stack_pointer
-from .cases import LeavesNoTasklets, needs_soft_switches
+from .cases import BlocksSoftly, needs_soft_switches
 
 BASE = os.environ.get("SLP_BASE_PYTHON", "/usr/bin/python3.11")
 
@@ -40,42 +39,27 @@ async def handles(receive):
 
 
 @needs_soft_switches
-class IsSoft(LeavesNoTasklets, unittest.TestCase):
+class IsSoft(BlocksSoftly, unittest.TestCase):
     """A tasklet that blocks inside of the construct has no C frames."""
-
-    def blocked_in(self, function, *values):
-        """The result of the coroutine function(channel.receive), where each value has to be waited for."""
-        channel = stackless.channel()
-        results = []
-        tasklet = stackless.tasklet(lambda: results.append(run(function(channel.receive))))()
-        stackless.run()
-        for value in values:
-            self.assertTrue(tasklet.blocked)
-            self.assertIsNone(tasklet.pinned)
-            self.assertTrue(tasklet.restorable)
-            self.assertEqual(tasklet.nesting_level, 0)
-            channel.send(value)
-            stackless.run()
-        return results[0]
 
     def test_async_for(self):
         async def loops(receive):
             return [value async for value in yields(receive)]
 
-        self.assertEqual(self.blocked_in(loops, 1), [1, None])
+        self.assertEqual(self.blocked_in(run, loops, 1), [1, None])
 
     def test_asend(self):
         async def sends(receive):
             agen = yields(receive)
             return await agen.asend(None), await agen.asend(5)
 
-        self.assertEqual(self.blocked_in(sends, 1), (1, 5))
+        self.assertEqual(self.blocked_in(run, sends, 1), (1, 5))
 
     def test_anext(self):
         async def asks(receive):
             return await anext(yields(receive)), await yields(receive).__anext__()
 
-        self.assertEqual(self.blocked_in(asks, 1, 2), (1, 2))
+        self.assertEqual(self.blocked_in(run, asks, 1, 2), (1, 2))
 
     def test_anext_with_default(self):
         async def ends(receive):
@@ -86,7 +70,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
         async def asks(receive):
             return await anext(yields(receive), 7), await anext(ends(receive), 7)
 
-        self.assertEqual(self.blocked_in(asks, 1, 2), (1, 7))
+        self.assertEqual(self.blocked_in(run, asks, 1, 2), (1, 7))
 
     def test_anext_of_an_iterator_in_python(self):
         class Iterator:
@@ -103,7 +87,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
         async def asks(receive):
             return await anext(Iterator(receive))
 
-        self.assertEqual(self.blocked_in(asks, 1, 2), 2)
+        self.assertEqual(self.blocked_in(run, asks, 1, 2), 2)
 
     def test_athrow(self):
         async def throws(receive):
@@ -111,7 +95,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             await agen.asend(None)
             return await agen.athrow(KeyError), await agen.aclose()
 
-        self.assertEqual(self.blocked_in(throws, 1, 2), (1, None))
+        self.assertEqual(self.blocked_in(run, throws, 1, 2), (1, None))
 
     def test_aclose(self):
         async def closes(receive):
@@ -119,7 +103,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             await agen.asend(None)
             return await agen.aclose()
 
-        self.assertIsNone(self.blocked_in(closes, 1))
+        self.assertIsNone(self.blocked_in(run, closes, 1))
 
     def test_methods_of_awaitables(self):
         def result(function, *args):
@@ -136,7 +120,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             result(agen.aclose().__next__)
             return thrown, result(next, yields(receive).asend(None))
 
-        self.assertEqual(self.blocked_in(calls, 1, 2, 3), (1, 3))
+        self.assertEqual(self.blocked_in(run, calls, 1, 2, 3), (1, 3))
 
     def test_asynccontextmanager(self):
         @contextlib.asynccontextmanager
@@ -152,7 +136,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
                 raise KeyError(value)
             return value
 
-        self.assertEqual(self.blocked_in(enters, 1, 2), 1)
+        self.assertEqual(self.blocked_in(run, enters, 1, 2), 1)
 
     def test_coroutine_wrapper(self):
         class Awaitable:
@@ -171,8 +155,8 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
         def delegates(receive):
             return (yield from Awaitable(receive).__await__())
 
-        self.assertEqual(self.blocked_in(awaits, 1), 1)
-        self.assertEqual(self.blocked_in(delegates, 2), 2)
+        self.assertEqual(self.blocked_in(run, awaits, 1), 1)
+        self.assertEqual(self.blocked_in(run, delegates, 2), 2)
 
     def test_methods_of_a_coroutine_wrapper(self):
         @types.coroutine
@@ -195,7 +179,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             wrapper.close()
             return values
 
-        self.assertEqual(self.blocked_in(calls, 1, 2, 3), [1, 1])
+        self.assertEqual(self.blocked_in(run, calls, 1, 2, 3), [1, 1])
 
     def test_generator_exit_thrown_through_a_delegation(self):
         def inner(receive):
@@ -216,7 +200,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             next(generator)
             return generator.throw(GeneratorExit)
 
-        self.assertEqual(self.blocked_in(throws, 1, 2), 2)
+        self.assertEqual(self.blocked_in(run, throws, 1, 2), 2)
 
     def test_throw_while_a_tracer_is_set(self):
         def inner(receive):
@@ -237,7 +221,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             finally:
                 sys.settrace(None)
 
-        self.assertEqual(self.blocked_in(throws, 1), 1)
+        self.assertEqual(self.blocked_in(run, throws, 1), 1)
 
 
 class Depth(unittest.TestCase):

@@ -10,35 +10,20 @@ import unittest
 
 import stackless
 from _stackless import _c_stack_pointer
-from .cases import LeavesNoTasklets, needs_soft_switches
+from .cases import BlocksSoftly, needs_soft_switches
 
 BASE = os.environ.get("SLP_BASE_PYTHON", "/usr/bin/python3.11")
 
 
 @needs_soft_switches
-class IsSoft(LeavesNoTasklets, unittest.TestCase):
+class IsSoft(BlocksSoftly, unittest.TestCase):
     """A tasklet that runs asyncio.run() and blocks in a task has no C frames."""
-
-    def blocked_in(self, main, *values):
-        """The result of asyncio.run(main(channel.receive)), where each value has to be waited for."""
-        channel = stackless.channel()
-        results = []
-        tasklet = stackless.tasklet(lambda: results.append(asyncio.run(main(channel.receive))))()
-        stackless.run()
-        for value in values:
-            self.assertTrue(tasklet.blocked)
-            self.assertIsNone(tasklet.pinned)
-            self.assertTrue(tasklet.restorable)
-            self.assertEqual(tasklet.nesting_level, 0)
-            channel.send(value)
-            stackless.run()
-        return results[0]
 
     def test_first_step(self):
         async def main(receive):
             return receive()
 
-        self.assertEqual(self.blocked_in(main, 1), 1)
+        self.assertEqual(self.blocked_in(asyncio.run, main, 1), 1)
 
     def test_after_sleeping(self):
         async def main(receive):
@@ -47,7 +32,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             await asyncio.sleep(0.0001)
             return first, receive()
 
-        self.assertEqual(self.blocked_in(main, 1, 2), (1, 2))
+        self.assertEqual(self.blocked_in(asyncio.run, main, 1, 2), (1, 2))
 
     def test_after_a_future(self):
         async def main(receive):
@@ -63,7 +48,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
                 result.append(receive())
             return result
 
-        self.assertEqual(self.blocked_in(main, 3, 4), [1, 3, 4])
+        self.assertEqual(self.blocked_in(asyncio.run, main, 3, 4), [1, 3, 4])
 
     def test_where_it_is_cancelled(self):
         async def waits(receive):
@@ -78,7 +63,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             task.cancel()
             return await task
 
-        self.assertEqual(self.blocked_in(main, 1), 1)
+        self.assertEqual(self.blocked_in(asyncio.run, main, 1), 1)
 
     def test_tasks_and_queues(self):
         async def produces(queue, receive):
@@ -91,7 +76,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
                 group.create_task(produces(queue, receive))
                 return [await queue.get(), await queue.get()]
 
-        self.assertEqual(self.blocked_in(main, 1, 2), [1, 2])
+        self.assertEqual(self.blocked_in(asyncio.run, main, 1, 2), [1, 2])
 
     def test_the_task_in_python(self):
         async def main(receive):
@@ -101,7 +86,7 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             await asyncio.sleep(0)
             return receive()
 
-        self.assertEqual(self.blocked_in(main, 1), 1)
+        self.assertEqual(self.blocked_in(asyncio.run, main, 1), 1)
 
     def test_no_c_stack(self):
         async def main():
