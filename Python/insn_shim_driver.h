@@ -290,8 +290,23 @@ INSTRUCTION(SLP_ADVANCE)
     while (sp > frame->localsplus + 3) {
         DROP(1);
     }
+    _PyInterpreterFrame *caller = frame->previous;
+    bool gone;
     PyObject *answer =
-        slp_iterator_advance(tstate, frame, event, (oparg & SLP_ADVANCE_GUARDED) != 0, value, &top);
+        slp_iterator_advance(tstate, frame, event, (oparg & SLP_ADVANCE_GUARDED) != 0, value, &top, &gone);
+    if (gone) {
+        cframe.current_frame = caller;
+        GO_BACK_TO(caller);
+        if (answer == SLP_ENTER) {
+            RUN_FRAMES(top);
+        }
+        if (answer == NULL) {
+            goto callee_raised;
+        }
+        *sp++ = answer;
+        CHECK_BREAKER();
+        NEXT_AFTER_CALL();
+    }
     if (answer == SLP_ENTER) {
         LOAD_FRAME();
         RUN_FRAMES(top);
@@ -301,7 +316,6 @@ INSTRUCTION(SLP_ADVANCE)
             ERROR();
         }
         STORE_STACK();
-        _PyInterpreterFrame *caller = frame->previous;
         cframe.current_frame = caller;
         slp_frame_clear_and_pop(tstate, frame);
         frame = caller;

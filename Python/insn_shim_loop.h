@@ -59,3 +59,31 @@ INSTRUCTION(SLP_SORT_FAILED)
     slp_sort_failed(frame->localsplus[0], frame->localsplus[2]);
     goto unwind;
 }
+
+INSTRUCTION(SLP_SUM_ITEM)
+{
+    PyObject *item = sp[-1], *sum = sp[-3];
+    PyObject *result;
+    if (PyLong_CheckExact(item) && PyLong_CheckExact(sum)) {
+        if (is_single_digit(item) && is_single_digit(sum)) {
+            result = int_result(sum, single_digit_value(sum) + single_digit_value(item));
+            sum = NULL;
+        }
+        else {
+            result = _PyLong_Add((PyLongObject *)sum, (PyLongObject *)item);
+        }
+    }
+    else if (PyFloat_CheckExact(item) && PyFloat_CheckExact(sum)) {
+        result = PyFloat_FromDouble(PyFloat_AS_DOUBLE(sum) + PyFloat_AS_DOUBLE(item));
+    }
+    else {
+        NEXT();
+    }
+    if (result == NULL) {
+        ERROR();
+    }
+    sp[-3] = result;
+    Py_XDECREF(sum);
+    DROP(1);
+    GOTO_INSTRUCTION(JUMP_BACKWARD_QUICK);
+}

@@ -25,9 +25,6 @@ static PyCodeObject *shim_iterator;
 enum { WAIT = 1, GUARDED_WAIT = 4 };
 enum { SLOT_SELF, SLOT_PHASE, SLOT_WORK, SLOTS };
 
-/* The phase of a request whose value is the answer. */
-#define ANSWERING INT_MAX
-
 /* --- which iterators ---------------------------------------------------------------------------- */
 
 /* Nested deeper than this, Python code is taken to be behind. */
@@ -77,33 +74,47 @@ slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work)
         return false;
     }
     slp_soft_iterator *soft = (slp_soft_iterator *)Py_TYPE(iterator)->tp_as_async;
-    if (phase == ANSWERING) {
-        return true;
-    }
     if (strchr("mzl", *soft->works) != NULL) {
         long count = slp_iterator_count(iterator);
         if (*soft->works == 'm' && count == 1) {
             return phase == 0 && work == NULL;
         }
-        return work != NULL && PyList_CheckExact(work) && PyList_GET_SIZE(work) < count
-               && phase < (*soft->works == 'm' ? 1 : *soft->works == 'l' ? count : 2 * count);
+        return phase >= 0 && work != NULL && PyTuple_CheckExact(work) && PyTuple_GET_SIZE(work) == count
+               && phase < (*soft->works == 'z' ? 2 * count : count);
     }
     return phase >= 0 && phase < (long)strlen(soft->works) && (work != NULL) == (soft->works[phase] == 'o');
 }
 
 /* --- frames ------------------------------------------------------------------------------------- */
 
+/* A phase on the stack, an int that is seldom above 256. */
+static inline PyObject *
+phase_object(int phase)
+{
+    return SLP_LIKELY(phase < _PY_NSMALLPOSINTS)
+               ? Py_NewRef(&_Py_SINGLETON(small_ints)[_PY_NSMALLNEGINTS + phase])
+               : PyLong_FromLong(phase);
+}
+
+static inline int
+phase_number(PyObject *phase)
+{
+    return SLP_LIKELY((size_t)Py_SIZE(phase) <= 1)
+               ? (int)(Py_SIZE(phase) * ((PyLongObject *)phase)->ob_digit[0])
+               : (int)PyLong_AsLong(phase);
+}
+
 /* The shim that waits for what the step asks, with its state on it: a new one on `below`, unless there is
  * one.  NULL with an exception. */
-static _PyInterpreterFrame *
+static inline _PyInterpreterFrame *
 wait_on_shim(slp_step *step, _PyInterpreterFrame *below)
 {
-    PyObject *phase = PyLong_FromLong(step->phase);
-    if (phase == NULL) {
-        return NULL;
-    }
     int entry = step->guarded ? GUARDED_WAIT : WAIT;
     if (step->shim == NULL) {
+        PyObject *phase = phase_object(step->phase);
+        if (phase == NULL) {
+            return NULL;
+        }
         PyObject *values[SLOTS] = {Py_NewRef(step->self), phase, step->work};
         step->work = NULL;
         step->shim = slp_shim_push(step->tstate, below, shim_iterator, entry, values, SLOTS);
@@ -112,7 +123,14 @@ wait_on_shim(slp_step *step, _PyInterpreterFrame *below)
         }
     }
     else {
-        Py_SETREF(step->shim->localsplus[SLOT_PHASE], phase);
+        PyObject **slot = &step->shim->localsplus[SLOT_PHASE];
+        if (phase_number(*slot) != step->phase) {
+            PyObject *phase = phase_object(step->phase);
+            if (phase == NULL) {
+                return NULL;
+            }
+            Py_SETREF(*slot, phase);
+        }
         assert(step->shim->localsplus[SLOT_WORK] == NULL);
         step->shim->localsplus[SLOT_WORK] = step->work;
         step->work = NULL;
@@ -127,6 +145,9 @@ static void
 stop_waiting(slp_step *step)
 {
     _PyInterpreterFrame *shim = step->shim;
+    if (shim == NULL || step->work != NULL) {
+        return;   /* nor was it begun */
+    }
     step->work = shim->localsplus[SLOT_WORK];
     shim->localsplus[SLOT_WORK] = NULL;
     if (shim->stacktop > SLOTS) {
@@ -135,51 +156,66 @@ stop_waiting(slp_step *step)
     }
 }
 
-/* Push what asks `iterator` on the shim that waits, as FOR_ITER would.  SLP_NOT_SOFT: C has to ask. */
-static PyObject *
-ask_with_frames(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+/* Let the shim wait for `iterator` (a reference is taken), as FOR_ITER would.  NULL with an exception. */
+static inline _PyInterpreterFrame *
+wait_for_iterator(slp_step *step, _PyInterpreterFrame *below, PyObject *iterator)
+{
+    _PyInterpreterFrame *shim = wait_on_shim(step, below);
+    if (shim != NULL) {
+        shim->localsplus[SLOTS] = Py_NewRef(iterator);
+        shim->stacktop = SLOTS + 1;
+        slp_frame_wait(shim, _Py_OPARG(*shim->prev_instr));
+    }
+    return shim;
+}
+
+/* Push what asks the iterator on the shim that waits.  SLP_NOT_SOFT: C has to ask. */
+static inline PyObject *
+ask_with_frames(slp_step *step, PyObject *iterator, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
 {
     PyThreadState *tstate = step->tstate;
-    PyObject *iterator = step->callee;
     PyTypeObject *type = Py_TYPE(iterator);
-    bool is_generator = type == &PyGen_Type;
-    PyFunctionObject *func = NULL;
-    if (is_generator) {
+    _PyInterpreterFrame *shim;
+    if (tstate->interp->eval_frame != NULL) {
+        return SLP_NOT_SOFT;
+    }
+    if (type == &PyGen_Type) {
         if (((PyGenObject *)iterator)->gi_frame_state >= FRAME_EXECUTING) {
             return SLP_NOT_SOFT;
         }
-    }
-    else if (type->tp_iternext == slp_python_slots.type.tp_iternext) {
-        func = slp_python_method(type, &_Py_ID(__next__));
-        if (func == NULL) {
-            return SLP_NOT_SOFT;
+        shim = wait_for_iterator(step, below, iterator);
+        if (shim == NULL) {
+            return NULL;
         }
-    }
-    else if (!slp_is_soft_iterator(type) || !slp_iterates_in_python(iterator)) {
-        return SLP_NOT_SOFT;
-    }
-    Py_INCREF(iterator);
-    _PyInterpreterFrame *shim = wait_on_shim(step, below);
-    if (shim == NULL) {
-        Py_DECREF(iterator);
-        return NULL;
-    }
-    shim->localsplus[SLOTS] = iterator;
-    shim->stacktop = SLOTS + 1;
-    slp_frame_wait(shim, _Py_OPARG(*shim->prev_instr));
-    if (is_generator) {
         *top = slp_resume_generator(tstate, (PyGenObject *)iterator, shim, Py_NewRef(Py_None));
         return SLP_ENTER;
     }
-    if (func != NULL) {
-        return slp_enter_function(tstate, shim, func, &iterator, 1, NULL, top);
+    if (type->tp_iternext == slp_python_slots.type.tp_iternext) {
+        PyFunctionObject *func = slp_python_method(type, &_Py_ID(__next__));
+        if (func == NULL) {
+            return SLP_NOT_SOFT;
+        }
+        shim = wait_for_iterator(step, below, iterator);
+        return shim == NULL ? NULL : slp_enter_function(tstate, shim, func, &iterator, 1, NULL, top);
     }
-    PyObject *values[] = {Py_NewRef(iterator), PyLong_FromLong(0), NULL};
-    *top = slp_shim_push(tstate, shim, shim_iterator, 0, values, SLOTS);
-    return *top == NULL ? NULL : SLP_ENTER;
+    if (!slp_is_soft_iterator(type) || !slp_iterates_deeper(iterator, 0)) {
+        return SLP_NOT_SOFT;
+    }
+    shim = wait_for_iterator(step, below, iterator);
+    if (shim == NULL) {
+        return NULL;
+    }
+    slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
+    PyObject *answer = soft->quick == NULL ? SLP_NOT_SOFT : soft->quick(tstate, shim, iterator, top);
+    if (answer == SLP_NOT_SOFT) {
+        PyObject *values[] = {Py_NewRef(iterator), phase_object(0), NULL};
+        *top = slp_shim_push(tstate, shim, shim_iterator, 0, values, SLOTS);
+        answer = *top == NULL ? NULL : SLP_ENTER;
+    }
+    return answer;
 }
 
-/* The soft way for all requests but SLP_DO_ASK, which `shim` waits for. */
+/* The soft way for all requests but SLP_DO_ASK and SLP_DO_TAIL, which `shim` waits for. */
 static PyObject *
 request_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *shim, _PyInterpreterFrame **top)
 {
@@ -189,7 +225,6 @@ request_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *shim, _
     bool is_len;
     switch (request) {
     case SLP_DO_CALL:
-    case SLP_DO_TAIL:
         return slp_soft_call(tstate, shim, step->callee, step->args, step->nargs, NULL, top);
     case SLP_DO_TRUTH:
         func = slp_truth_method(step->operands[0], &is_len);
@@ -229,7 +264,6 @@ leads_to_python(slp_step *step, slp_do request)
     PySequenceMethods *sequence;
     switch (request) {
     case SLP_DO_CALL:
-    case SLP_DO_TAIL:
         return slp_may_be_soft(step->callee);
     case SLP_DO_TRUTH:
         return slp_has_heap_type(obj) && slp_truth_method(obj, &is_len) != NULL;
@@ -248,15 +282,12 @@ leads_to_python(slp_step *step, slp_do request)
     }
 }
 
-/* Do a request in C; NULL with an exception, or at the end of an iterator. */
+/* The same in C; NULL with an exception. */
 static PyObject *
 request_in_c(slp_step *step, slp_do request)
 {
     switch (request) {
-    case SLP_DO_ASK:
-        return Py_TYPE(step->callee)->tp_iternext(step->callee);
     case SLP_DO_CALL:
-    case SLP_DO_TAIL:
         return PyObject_Vectorcall(step->callee, step->args, (size_t)step->nargs, NULL);
     case SLP_DO_TRUTH: {
         int truth = PyObject_IsTrue(step->operands[0]);
@@ -297,72 +328,124 @@ note_failure(slp_step *step)
     step->value = value;
 }
 
-/* Have a request done by frames.  SLP_NOT_SOFT: C has to do it. */
-static PyObject *
-do_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+/* Go on with what a request has come to: `value` (stolen), or NULL at an end or with an exception.  false:
+ * the exception is to be raised. */
+static inline bool
+note_outcome(slp_step *step, PyObject *value)
 {
-    PyObject *answer;
-    if (step->tstate->interp->eval_frame != NULL) {
-        return SLP_NOT_SOFT;
+    if (SLP_LIKELY(value != NULL)) {
+        step->event = SLP_EVENT_VALUE;
+        step->value = value;
+        return true;
     }
-    if (request == SLP_DO_TAIL && step->shim == NULL) {
-        return slp_soft_call(step->tstate, below, step->callee, step->args, step->nargs, NULL, top);
+    if (!step->guarded && _PyErr_Occurred(step->tstate)) {
+        return false;
     }
-    if (request == SLP_DO_ASK) {
-        answer = ask_with_frames(step, below, top);
+    note_failure(step);
+    return true;
+}
+
+/* What a request needs no longer goes, whatever exception is set. */
+static inline void
+drop(slp_step *step, PyObject *value, PyObject *other)
+{
+    if (SLP_UNLIKELY(_PyErr_Occurred(step->tstate) != NULL)) {
+        PyObject *type, *error, *traceback;
+        _PyErr_Fetch(step->tstate, &type, &error, &traceback);
+        Py_XDECREF(value);
+        Py_XDECREF(other);
+        _PyErr_Restore(step->tstate, type, error, traceback);
+        return;
     }
-    else if (leads_to_python(step, request)) {
-        _PyInterpreterFrame *shim = wait_on_shim(step, below);
-        answer = shim == NULL ? NULL : request_with_frames(step, request, shim, top);
+    Py_XDECREF(value);
+    Py_XDECREF(other);
+}
+
+/* SLP_DO_ASK.  SLP_ENTER, or the value, or NULL. */
+static inline PyObject *
+ask(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    PyObject *iterator = Py_NewRef(step->callee);
+    PyObject *value = step->value;
+    if (SLP_UNLIKELY(value != NULL)) {
+        step->value = NULL;
+        Py_DECREF(value);
     }
-    else {
-        return SLP_NOT_SOFT;
+    PyObject *answer = ask_with_frames(step, iterator, below, top);
+    if (answer != SLP_ENTER) {
+        if (answer == SLP_NOT_SOFT) {
+            answer = Py_TYPE(iterator)->tp_iternext(iterator);
+        }
+        else {
+            stop_waiting(step);
+        }
+        drop(step, NULL, iterator);
+        return answer;
     }
-    if (answer != SLP_ENTER && step->shim != NULL && step->work == NULL) {
+    Py_DECREF(iterator);
+    return SLP_ENTER;
+}
+
+/* SLP_DO_TAIL: nothing is left to wait for, and a shim that is there goes before the call.  The answer of
+ * next(), or SLP_ENTER. */
+static PyObject *
+call_last(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    PyObject *callee = Py_NewRef(step->callee);
+    if (step->shim != NULL) {
+        slp_frame_clear_and_pop(step->tstate, step->shim);
+        step->shim = NULL;
+    }
+    PyObject *answer =
+        step->tstate->interp->eval_frame != NULL
+            ? SLP_NOT_SOFT
+            : slp_soft_call(step->tstate, below, callee, step->args, step->nargs, NULL, top);
+    if (answer == SLP_NOT_SOFT) {
+        answer = PyObject_Vectorcall(callee, step->args, (size_t)step->nargs, NULL);
+    }
+    drop(step, callee, NULL);
+    return answer;
+}
+
+/* SLP_DO_CALL of a Python function.  SLP_ENTER, or NULL with an exception. */
+static inline PyObject *
+call_function(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
+{
+    PyObject *value = slp_step_take(step);
+    PyFunctionObject *function = (PyFunctionObject *)step->callee;
+    _PyInterpreterFrame *shim = wait_on_shim(step, below);
+    PyObject *answer = shim == NULL ? NULL
+                                    : slp_enter_function(step->tstate, shim, function, step->args,
+                                                         step->nargs, NULL, top);
+    if (SLP_UNLIKELY(answer == NULL)) {
         stop_waiting(step);
+    }
+    if (SLP_UNLIKELY(value != NULL)) {
+        drop(step, value, NULL);
     }
     return answer;
 }
 
-/* Do a request.  SLP_ENTER, or NULL with the outcome in `step`; *raised: the outcome is to be raised. */
+/* Any other request.  SLP_ENTER, or the value, or NULL with an exception. */
 static PyObject *
-do_request(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterpreterFrame **top,
-           bool *raised)
+do_request(slp_step *step, slp_do request, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
 {
-    PyObject *callee = Py_XNewRef(step->callee), *value = step->value;
+    PyObject *callee = Py_XNewRef(step->callee), *value = slp_step_take(step);
     PyObject *operands[2] = {Py_XNewRef(step->operands[0]), Py_XNewRef(step->operands[1])};
-    step->value = NULL;
-    if (request == SLP_DO_TAIL) {
-        step->phase = ANSWERING;
+    PyObject *answer = SLP_NOT_SOFT;
+    if (leads_to_python(step, request) && step->tstate->interp->eval_frame == NULL) {
+        _PyInterpreterFrame *shim = wait_on_shim(step, below);
+        answer = shim == NULL ? NULL : request_with_frames(step, request, shim, top);
+        if (answer != SLP_ENTER) {
+            stop_waiting(step);
+        }
     }
-    PyObject *answer = do_with_frames(step, request, below, top);
     if (answer == SLP_NOT_SOFT) {
         answer = request_in_c(step, request);
     }
-    *raised = answer == NULL && !step->guarded && _PyErr_Occurred(step->tstate) != NULL;
-    if (answer != NULL) {
-        step->event = SLP_EVENT_VALUE;
-        step->value = answer == SLP_ENTER ? NULL : answer;
-    }
-    else if (!*raised) {
-        note_failure(step);
-    }
-    if (!_PyErr_Occurred(step->tstate)) {
-        Py_XDECREF(callee);
-        Py_XDECREF(operands[0]);
-        Py_XDECREF(operands[1]);
-        Py_XDECREF(value);
-    }
-    else {
-        PyObject *type, *error, *traceback;
-        _PyErr_Fetch(step->tstate, &type, &error, &traceback);
-        Py_XDECREF(callee);
-        Py_XDECREF(operands[0]);
-        Py_XDECREF(operands[1]);
-        Py_XDECREF(value);
-        _PyErr_Restore(step->tstate, type, error, traceback);
-    }
-    return answer == SLP_ENTER ? SLP_ENTER : NULL;
+    drop(step, callee, value);
+    drop(step, operands[0], operands[1]);
+    return answer;
 }
 
 /* Run steps until there is an answer, or frames have to run. */
@@ -370,38 +453,59 @@ static PyObject *
 run(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
 {
     slp_soft_iterator *soft = (slp_soft_iterator *)Py_TYPE(step->self)->tp_as_async;
-    PyObject *answer = NULL;
-    for (;;) {
-        if (step->phase == ANSWERING) {
-            answer = slp_step_take(step);
-            break;
-        }
+    PyObject *answer;
+    do {
         step->guarded = false;
         step->callee = step->operands[0] = step->operands[1] = NULL;
         slp_do request = soft->step(step);
-        if (request == SLP_DO_ANSWER) {
+        switch (request) {
+        case SLP_DO_ASK:
+            answer = ask(step, below, top);
+            break;
+        case SLP_DO_ANSWER:
             answer = slp_step_take(step);
-            break;
-        }
-        if (request == SLP_DO_END) {
-            break;
-        }
-        if (request == SLP_DO_C) {
+            goto done;
+        case SLP_DO_END:
+            answer = NULL;
+            goto done;
+        case SLP_DO_C:
             answer = soft->iternext(step->self);
-            break;
+            goto done;
+        case SLP_DO_TAIL:
+            answer = call_last(step, below, top);
+            goto done;
+        case SLP_DO_CALL:
+            if (SLP_LIKELY(Py_IS_TYPE(step->callee, &PyFunction_Type))
+                && step->tstate->interp->eval_frame == NULL) {
+                answer = call_function(step, below, top);
+                break;
+            }
+            /* fall through */
+        default:
+            answer = do_request(step, request, below, top);
         }
-        bool raised;
-        if (do_request(step, request, below, top, &raised) == SLP_ENTER) {
-            answer = SLP_ENTER;
-            break;
-        }
-        if (raised) {
-            break;
-        }
+    } while (answer != SLP_ENTER && note_outcome(step, answer));
+done:
+    if (SLP_UNLIKELY(step->value != NULL || step->work != NULL)) {
+        drop(step, step->value, step->work);
     }
-    Py_XDECREF(step->value);
-    Py_XDECREF(step->work);
     return answer;
+}
+
+/* The beginning of most: phase 0 waits for a generator. */
+static PyObject *
+ask_first(PyThreadState *tstate, _PyInterpreterFrame *below, slp_soft_iterator *soft, PyObject *iterator,
+          PyGenObject *gen, _PyInterpreterFrame **top)
+{
+    int entry = soft->first_guarded ? GUARDED_WAIT : WAIT;
+    PyObject *values[] = {Py_NewRef(iterator), phase_object(0), NULL, Py_NewRef(gen)};
+    _PyInterpreterFrame *shim = slp_shim_push(tstate, below, shim_iterator, entry + 1, values, SLOTS + 1);
+    if (shim == NULL) {
+        return NULL;
+    }
+    slp_frame_wait(shim, _Py_OPARG(*shim->prev_instr));
+    *top = slp_resume_generator(tstate, gen, shim, Py_NewRef(Py_None));
+    return SLP_ENTER;
 }
 
 PyObject *
@@ -419,6 +523,13 @@ slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *itera
             return answer;
         }
     }
+    if (soft->first != 0) {
+        PyObject *asked = SLP_FIELD(iterator, PyObject *, soft->first);
+        if (asked != NULL && Py_IS_TYPE(asked, &PyGen_Type)
+            && ((PyGenObject *)asked)->gi_frame_state < FRAME_EXECUTING) {
+            return ask_first(tstate, below, soft, iterator, (PyGenObject *)asked, top);
+        }
+    }
     slp_step step = {.tstate = tstate, .self = iterator, .event = SLP_EVENT_START};
     PyObject *answer = run(&step, below, top);
     if (answer != SLP_ENTER && step.shim != NULL) {
@@ -429,11 +540,12 @@ slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *itera
 
 PyObject *
 slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_event event, bool guarded,
-                     PyObject *value, _PyInterpreterFrame **top)
+                     PyObject *value, _PyInterpreterFrame **top, bool *gone)
 {
+    *gone = false;
     PyObject **slots = shim->localsplus;
     slp_step step = {.tstate = tstate, .self = slots[SLOT_SELF], .event = event, .shim = shim};
-    step.phase = (int)PyLong_AsLong(slots[SLOT_PHASE]);
+    step.phase = phase_number(slots[SLOT_PHASE]);
     step.work = slots[SLOT_WORK];
     slots[SLOT_WORK] = NULL;
     shim->stacktop = SLOTS;
@@ -457,7 +569,9 @@ slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_event
     else {
         step.value = value;
     }
-    return run(&step, shim->previous, top);
+    PyObject *answer = run(&step, shim->previous, top);
+    *gone = step.shim == NULL;
+    return answer;
 }
 
 /* --- for step functions ------------------------------------------------------------------------- */

@@ -186,13 +186,14 @@ slp_soft_folds_init(void)
 {
     SLP_LOOP_MAKE(shim_sum, "<sum>", 5,
          GET_ITER, 0,
-         FOR_ITER, 7,                   /* 1: to 9 */
+         FOR_ITER, 8,                   /* 1: to 10 */
+         SLP_SUM_ITEM, 2,               /* 2: to 1 */
          SWAP, 2,
          SWAP, 3,
          SWAP, 2,
          BINARY_OP, NB_ADD, CACHE, 0,
          SWAP, 2,
-         JUMP_BACKWARD, 8,              /* 8: to 1 */
+         JUMP_BACKWARD, 9,              /* 9: to 1 */
          SLP_GIVE, 0);
     SLP_LOOP_MAKE(shim_any, "<any>", 4,
          GET_ITER, 0,

@@ -28,15 +28,17 @@ any_in_python(PyObject *iterators, int depth)
     return false;
 }
 
-/* Put the event's value, item number `phase`, into the list that `work` is.  false with an exception. */
-static bool
-collect(slp_step *step)
+PyObject *
+slp_row_begin(PyObject *reusable, Py_ssize_t count)
 {
-    if (step->event == SLP_EVENT_START) {
-        step->work = PyList_New(0);
-        return step->work != NULL;
+    if (reusable != NULL && Py_REFCNT(reusable) == 1 && PyTuple_GET_SIZE(reusable) == count) {
+        return Py_NewRef(reusable);
     }
-    return PyList_Append(step->work, step->value) == 0;
+    PyObject *row = PyTuple_New(count);
+    for (Py_ssize_t i = 0; row != NULL && i < count; i++) {
+        PyTuple_SET_ITEM(row, i, Py_NewRef(Py_None));
+    }
+    return row;
 }
 
 /* --- map --- */
@@ -63,16 +65,19 @@ map_step(slp_step *step)
                    ? slp_ask(step, PyTuple_GET_ITEM(iterators, 0), 0)
                    : slp_call_with(step, SLP_DO_TAIL, function, step->value, 0);
     }
-    if (!collect(step)) {
-        return SLP_DO_END;
+    Py_ssize_t have = 0;
+    if (step->event == SLP_EVENT_START) {
+        step->work = slp_row_begin(NULL, count);
+        if (step->work == NULL) {
+            return SLP_DO_END;
+        }
     }
-    Py_ssize_t have = PyList_GET_SIZE(step->work);
+    else {
+        slp_row_put(step);
+        have = step->phase + 1;
+    }
     if (have < count) {
-        return slp_ask(step, PyTuple_GET_ITEM(iterators, have), 0);
-    }
-    Py_SETREF(step->work, PyList_AsTuple(step->work));
-    if (step->work == NULL) {
-        return SLP_DO_END;
+        return slp_ask(step, PyTuple_GET_ITEM(iterators, have), (int)have);
     }
     step->callee = function;
     step->args = &PyTuple_GET_ITEM(step->work, 0);
@@ -138,7 +143,7 @@ filter_in_python(PyObject *self, int depth)
 }
 
 slp_do
-slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, PyObject *wanted)
+slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, bool wanted)
 {
     enum { ASKED, CALLED, TESTED };
     switch (step->event) {
@@ -156,10 +161,11 @@ slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, PyObject
         }
         return slp_call_with(step, SLP_DO_CALL, function, step->work, CALLED);
     }
-    if (step->phase == CALLED) {
+    int truth = slp_plain_truth(step->value);
+    if (truth < 0) {
         return slp_operate(step, SLP_DO_TRUTH, step->value, NULL, TESTED);
     }
-    if (step->value == wanted) {
+    if (truth == wanted) {
         return slp_step_answer_work(step);
     }
     Py_CLEAR(step->work);
@@ -170,7 +176,7 @@ static slp_do
 filter_step(slp_step *step)
 {
     return slp_step_filter(step, OBJECT(step->self, filter_function), OBJECT(step->self, filter_iterator),
-                           Py_True);
+                           true);
 }
 
 static void
@@ -185,7 +191,9 @@ learn_filter(void)
     Py_XDECREF(probe);
     Py_XDECREF(iterator);
     if (filter_function && filter_iterator) {
-        slp_soft_register_iterator(&PyFilter_Type, filter_step, filter_in_python, "Noo");
+        slp_soft_iterator_asks(
+            slp_soft_register_iterator(&PyFilter_Type, filter_step, filter_in_python, "Noo"), filter_iterator,
+            false);
     }
 }
 
@@ -195,25 +203,6 @@ static bool
 zip_in_python(PyObject *self, int depth)
 {
     return any_in_python(OBJECT(self, zip_iterators), depth);
-}
-
-PyObject *
-slp_zip_answer(PyObject **before, PyObject *items)
-{
-    PyObject *result = *before;
-    if (Py_REFCNT(result) != 1 || PyTuple_GET_SIZE(result) != PyList_GET_SIZE(items)) {
-        return PyList_AsTuple(items);
-    }
-    Py_INCREF(result);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(result) && i < PyList_GET_SIZE(items); i++) {
-        PyObject *old = PyTuple_GET_ITEM(result, i);
-        PyTuple_SET_ITEM(result, i, Py_NewRef(PyList_GET_ITEM(items, i)));
-        Py_DECREF(old);
-    }
-    if (!PyObject_GC_IsTracked(result)) {
-        PyObject_GC_Track(result);
-    }
-    return result;
 }
 
 /* zip(strict=True): argument number `which` (from 0) is not as long as those before. */
@@ -226,40 +215,53 @@ zip_differs(Py_ssize_t which, const char *how)
     return SLP_DO_END;
 }
 
-/* The phase is the number of the iterator that was asked; past the last one, when the first has ended and the
- * others are asked whether they have, too. */
+/* Whatever has ended: with `strict`, it has to be the first, and the others are asked whether they have, too:
+ * those are the phases past the last iterator. */
+static slp_do
+zip_ended(slp_step *step, PyObject *iterators)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(iterators);
+    Py_ssize_t asked = step->phase % count;
+    if (step->event == SLP_EVENT_RAISED && !slp_step_forgive(step, PyExc_StopIteration, NULL)) {
+        return SLP_DO_END;
+    }
+    if (!step->guarded) {
+        return SLP_DO_END;
+    }
+    if (step->phase < count && asked > 0) {
+        return zip_differs(asked, "shorter");
+    }
+    asked++;
+    return asked == count ? SLP_DO_END
+                          : slp_ask(step, PyTuple_GET_ITEM(iterators, asked), (int)(count + asked));
+}
+
+/* The phase is the number of the iterator that was asked. */
 static slp_do
 zip_step(slp_step *step)
 {
     PyObject *iterators = OBJECT(step->self, zip_iterators);
-    Py_ssize_t count = PyTuple_GET_SIZE(iterators);
-    bool strict = SLP_FIELD(step->self, int, zip_strict) != 0;
-    Py_ssize_t asked = step->phase % count;
-    bool checking = step->phase >= count;
-    step->guarded = strict;
-    if (step->event == SLP_EVENT_RAISED && !slp_step_forgive(step, PyExc_StopIteration, NULL)) {
-        return SLP_DO_END;
-    }
-    if (step->event == SLP_EVENT_END || step->event == SLP_EVENT_RAISED) {
-        if (!strict) {
+    Py_ssize_t count = PyTuple_GET_SIZE(iterators), have = 0;
+    step->guarded = SLP_FIELD(step->self, int, zip_strict) != 0;
+    switch (step->event) {
+    case SLP_EVENT_START:
+        step->work = slp_row_begin(OBJECT(step->self, zip_result), count);
+        if (step->work == NULL) {
             return SLP_DO_END;
         }
-        if (!checking && asked > 0) {
-            return zip_differs(asked, "shorter");
+        break;
+    case SLP_EVENT_VALUE:
+        if (step->phase >= count) {
+            return zip_differs(step->phase % count, "longer");
         }
-        asked++;
-        return asked == count ? SLP_DO_END
-                              : slp_ask(step, PyTuple_GET_ITEM(iterators, asked), (int)(count + asked));
+        slp_row_put(step);
+        have = step->phase + 1;
+        break;
+    default:
+        return zip_ended(step, iterators);
     }
-    if (checking) {
-        return zip_differs(asked, "longer");
-    }
-    if (!collect(step)) {
-        return SLP_DO_END;
-    }
-    Py_ssize_t have = PyList_GET_SIZE(step->work);
     return have < count ? slp_ask(step, PyTuple_GET_ITEM(iterators, have), (int)have)
-                        : slp_step_answer(step, slp_zip_answer(&OBJECT(step->self, zip_result), step->work));
+                        : slp_row_answer(step);
 }
 
 static void
@@ -319,7 +321,9 @@ learn_enumerate(void)
     Py_XDECREF(probe);
     Py_XDECREF(iterator);
     if (enumerate_iterator) {
-        slp_soft_register_iterator(&PyEnum_Type, enumerate_step, enumerate_in_python, "N");
+        slp_soft_iterator_asks(
+            slp_soft_register_iterator(&PyEnum_Type, enumerate_step, enumerate_in_python, "N"),
+            enumerate_iterator, false);
     }
 }
 

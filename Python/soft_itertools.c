@@ -72,7 +72,7 @@ static slp_do
 filterfalse_step(slp_step *step)
 {
     return slp_step_filter(step, OBJECT(step->self, filterfalse.function),
-                           OBJECT(step->self, filterfalse.iterator), Py_False);
+                           OBJECT(step->self, filterfalse.iterator), false);
 }
 
 /* The phases of both. */
@@ -412,47 +412,43 @@ zip_longest_step(slp_step *step)
     PyObject *self = step->self;
     PyObject *iterators = OBJECT(self, zip_longest.iterators), *fill = OBJECT(self, zip_longest.fill);
     Py_ssize_t count = PyTuple_GET_SIZE(iterators);
+    Py_ssize_t have = step->phase + 1;
     if (step->event == SLP_EVENT_START) {
         if (count == 0 || NUMBER(self, zip_longest.active) == 0) {
             return SLP_DO_C;
         }
-        step->work = PyList_New(0);
-    }
-    else if (step->event == SLP_EVENT_VALUE) {
-        if (PyList_Append(step->work, step->value) < 0) {
+        step->work = slp_row_begin(OBJECT(self, zip_longest.result), count);
+        if (step->work == NULL) {
             return SLP_DO_END;
         }
+        have = 0;
     }
     else {
-        bool raised = step->event == SLP_EVENT_RAISED && !slp_step_forgive(step, PyExc_StopIteration, NULL);
-        NUMBER(self, zip_longest.active)--;
-        if (NUMBER(self, zip_longest.active) == 0 || raised) {
-            NUMBER(self, zip_longest.active) = 0;
-            return SLP_DO_END;
+        if (step->event != SLP_EVENT_VALUE) {
+            bool raised =
+                step->event == SLP_EVENT_RAISED && !slp_step_forgive(step, PyExc_StopIteration, NULL);
+            NUMBER(self, zip_longest.active)--;
+            if (NUMBER(self, zip_longest.active) == 0 || raised) {
+                NUMBER(self, zip_longest.active) = 0;
+                return SLP_DO_END;
+            }
+            PyObject *ended = PyTuple_GET_ITEM(iterators, step->phase);
+            PyTuple_SET_ITEM(iterators, step->phase, NULL);
+            Py_XDECREF(ended);
+            step->value = Py_NewRef(fill);
         }
-        PyObject *ended = PyTuple_GET_ITEM(iterators, step->phase);
-        PyTuple_SET_ITEM(iterators, step->phase, NULL);
-        Py_XDECREF(ended);
-        if (PyList_Append(step->work, fill) < 0) {
-            return SLP_DO_END;
-        }
+        slp_row_put(step);
     }
-    for (;;) {
-        Py_ssize_t have = step->work == NULL ? count : PyList_GET_SIZE(step->work);
-        if (have >= count) {
-            break;
-        }
+    for (; have < count; have++) {
+        step->phase = (int)have;
         if (PyTuple_GET_ITEM(iterators, have) != NULL) {
             step->guarded = true;
             return slp_ask(step, PyTuple_GET_ITEM(iterators, have), (int)have);
         }
-        if (PyList_Append(step->work, fill) < 0) {
-            return SLP_DO_END;
-        }
+        step->value = Py_NewRef(fill);
+        slp_row_put(step);
     }
-    return slp_step_answer(step, step->work == NULL ? NULL
-                                                    : slp_zip_answer(&OBJECT(self, zip_longest.result),
-                                                                     step->work));
+    return slp_row_answer(step);
 }
 
 /* --- finding out layouts ------------------------------------------------------------------------ */
@@ -486,16 +482,16 @@ find_object(PyObject *probe, PyObject *object)
     return slp_find_word(probe, (Py_ssize_t)object);
 }
 
-/* Register the type of `probe` (stolen), if all its fields were found. */
-static void
+/* Register the type of `probe` (stolen), if all its fields were found.  The entry, or NULL. */
+static slp_soft_iterator *
 finish(PyObject *probe, bool found, slp_do (*step)(slp_step *), bool (*in_python)(PyObject *, int),
        const char *works)
 {
-    if (found) {
-        slp_soft_register_iterator(Py_TYPE(probe), step, in_python, works);
-    }
+    slp_soft_iterator *soft =
+        found ? slp_soft_register_iterator(Py_TYPE(probe), step, in_python, works) : NULL;
     Py_XDECREF(probe);
     PyErr_Clear();
+    return soft;
 }
 
 /* probe.__setstate__(state), with one argument as for Py_BuildValue().  Whether that went well. */
@@ -513,11 +509,13 @@ learn_functions(const means *m)
     PyObject *probe = make(m, "starmap", "(OO)", m->function, m->iterator);
     bool found = probe != NULL && (starmap.function = find_object(probe, m->function))
                  && (starmap.iterator = find_object(probe, m->iterator));
-    finish(probe, found, starmap_step, starmap_in_python, "N");
+    slp_soft_iterator_asks(finish(probe, found, starmap_step, starmap_in_python, "N"), starmap.iterator,
+                           false);
     probe = make(m, "filterfalse", "(OO)", m->function, m->iterator);
     found = probe != NULL && (filterfalse.function = find_object(probe, m->function))
             && (filterfalse.iterator = find_object(probe, m->iterator));
-    finish(probe, found, filterfalse_step, filterfalse_in_python, "Noo");
+    slp_soft_iterator_asks(finish(probe, found, filterfalse_step, filterfalse_in_python, "Noo"),
+                           filterfalse.iterator, false);
 
     PyObject *other = make(m, "takewhile", "(OO)", m->function, m->iterator);
     probe = make(m, "takewhile", "(OO)", m->function, m->iterator);
@@ -532,7 +530,8 @@ learn_functions(const means *m)
             && (dropwhile.iterator = find_object(probe, m->iterator)) && set_state(other, "(O)", Py_True)
             && (dropwhile.flag = slp_find_int(probe, 0, other, 1));
     Py_XDECREF(other);
-    finish(probe, found, dropwhile_step, dropwhile_in_python, "Noo");
+    slp_soft_iterator_asks(finish(probe, found, dropwhile_step, dropwhile_in_python, "Noo"),
+                           dropwhile.iterator, false);
 }
 
 static void
@@ -573,7 +572,8 @@ learn_others(const means *m)
     PyObject *probe = make(m, "compress", "(OO)", m->iterator, m->other);
     bool found = probe != NULL && (compress.data = find_object(probe, m->iterator))
                  && (compress.selectors = find_object(probe, m->other));
-    finish(probe, found, compress_step, compress_in_python, "Noo");
+    slp_soft_iterator_asks(finish(probe, found, compress_step, compress_in_python, "Noo"), compress.data,
+                           false);
 
     /* What a pairwise object has kept is the item that its iterator gives first. */
     PyObject *list = Py_BuildValue("[OO]", m->function, m->other);
@@ -589,7 +589,7 @@ learn_others(const means *m)
 
     probe = make(m, "cycle", "(O)", m->iterator);
     found = probe != NULL && (cycle.iterator = find_object(probe, m->iterator));
-    finish(probe, found, cycle_step, cycle_in_python, "N");
+    slp_soft_iterator_asks(finish(probe, found, cycle_step, cycle_in_python, "N"), cycle.iterator, true);
 }
 
 /* The tuple of iterators and that of results have one item each, an iterator and None. */

@@ -36,12 +36,8 @@ next_key(PyObject *keys, PyObject *item)
         PyErr_SetString(PyExc_RuntimeError, "a sort has lost its keys");
         return NULL;
     }
-    PyObject *key = Py_NewRef(PyList_GET_ITEM(keys, size - 1));
-    if (PyList_SetSlice(keys, size - 1, size, NULL) < 0) {
-        Py_DECREF(key);
-        return NULL;
-    }
-    return key;
+    Py_SET_SIZE(keys, size - 1);
+    return PyList_GET_ITEM(keys, size - 1);
 }
 
 static PyMethodDef next_key_def = {"key", next_key, METH_O, NULL};

@@ -80,6 +80,9 @@ typedef struct {
     /* What `work` is at each phase, one letter each: N nothing, o an object; or of all phases: m that of map,
      * z that of zip, l that of zip_longest. */
     const char *works;
+    /* Where not 0, all that the step does at START is to ask the iterator in this field, phase 0. */
+    Py_ssize_t first;
+    bool first_guarded;
 } slp_soft_iterator;
 
 #define SLP_MAX_SOFT_ITERATORS 32
@@ -117,15 +120,25 @@ PyObject *slp_soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObj
                         _PyInterpreterFrame **top);
 
 /* SLP_ADVANCE: go on with `event`; `guarded`: of a request that was.  Steals `value`.  The same answers, but
- * for SLP_NOT_SOFT.  The shim is still there; at SLP_ENTER it waits, with its state stored. */
+ * for SLP_NOT_SOFT.  At SLP_ENTER the shim waits, with its state stored; *gone: there is no shim any more,
+ * and what answers now answers the frame below. */
 PyObject *slp_iterator_advance(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_event event,
-                               bool guarded, PyObject *value, _PyInterpreterFrame **top);
+                               bool guarded, PyObject *value, _PyInterpreterFrame **top, bool *gone);
 /* Beside the event in the argument of SLP_ADVANCE. */
 #define SLP_ADVANCE_GUARDED 4
 
 /* Let `type` be soft.  Once per process and type.  The entry, to add to, or NULL where it was soft before. */
 slp_soft_iterator *slp_soft_register_iterator(PyTypeObject *type, slp_do (*step)(slp_step *),
                                               bool (*in_python)(PyObject *, int), const char *works);
+/* At START, the step only asks what stands at `first`.  `soft` may be NULL. */
+static inline void
+slp_soft_iterator_asks(slp_soft_iterator *soft, Py_ssize_t first, bool guarded)
+{
+    if (soft != NULL) {
+        soft->first = first;
+        soft->first_guarded = guarded;
+    }
+}
 
 /* Can a shim of `iterator` wait with these on its stack?  For what is loaded from a pickle. */
 bool slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work);
@@ -198,11 +211,42 @@ slp_step_answer_work(slp_step *step)
 /* Let the iterator drop the object in its field at `offset`, whatever exception is set. */
 void slp_step_clear(slp_step *step, Py_ssize_t offset);
 
-/* A step function of filter and itertools.filterfalse: what answers `wanted` (a bool) is kept. */
-slp_do slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, PyObject *wanted);
+/* The truth of `obj`, 0 or 1, where that is plain; else -1. */
+static inline int
+slp_plain_truth(PyObject *obj)
+{
+    return obj == Py_True                          ? 1
+           : obj == Py_False || obj == Py_None   ? 0
+           : PyLong_CheckExact(obj)                ? Py_SIZE(obj) != 0
+                                                   : -1;
+}
 
-/* A tuple of the items in a list: `*before`, the one of the time before, if nobody has kept that. */
-PyObject *slp_zip_answer(PyObject **before, PyObject *items);
+/* A step function of filter and itertools.filterfalse: what tests as `wanted` is kept. */
+slp_do slp_step_filter(slp_step *step, PyObject *function, PyObject *iterator, bool wanted);
+
+/* A row of what several iterators have given, of which item `phase` is asked for: a tuple, which `work` is.
+ * As in C it may be the one of the time before (`reusable`, may be NULL), if nobody has kept that.  NULL with
+ * an exception. */
+PyObject *slp_row_begin(PyObject *reusable, Py_ssize_t count);
+
+/* The event's value is its item. */
+static inline void
+slp_row_put(slp_step *step)
+{
+    PyObject *old = PyTuple_GET_ITEM(step->work, step->phase);
+    PyTuple_SET_ITEM(step->work, step->phase, slp_step_take(step));
+    Py_DECREF(old);
+}
+
+/* It is complete, and the answer. */
+static inline slp_do
+slp_row_answer(slp_step *step)
+{
+    if (!PyObject_GC_IsTracked(step->work)) {
+        PyObject_GC_Track(step->work);
+    }
+    return slp_step_answer_work(step);
+}
 
 /* --- finding out layouts --- */
 

@@ -106,7 +106,7 @@ static const stack_row rows[] = {
     {"<call with * and **>", "0", "dNool", VALUE, 0},
     {"<call with * and **>", "2", "dNoolo", ITEM, 0},
     {"<call with * and **>", "9", "d", VALUE, 0},
-    {"<sum>", "06", "oo", VALUE, 0},
+    {"<sum>", "07", "oo", VALUE, 0},
     {"<sum>", "1", "ooo", ITEM, 0},
     {"<any>", "0", "o", VALUE, 0},
     {"<any>", "1", "oo", ITEM, 0},
