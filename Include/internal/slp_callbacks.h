@@ -17,6 +17,10 @@ SLP_COLD void slp_call_channel_callback(slp_thread *th, PyObject *channel, bool 
 /* The current tasklet ends with the exception that is set.  Afterwards none is, or that of the handler. */
 SLP_COLD void slp_call_error_handler(slp_thread *th);
 
+/* Have `hook` (NULL: nothing) called on every switch of the interpreter, before the callable.  -1 with
+ * MemoryError. */
+int slp_set_schedule_hook(slp_schedule_hook_func *hook);
+
 /* For the module's method table. */
 PyObject *slp_set_schedule_callback(PyObject *module, PyObject *callable);
 PyObject *slp_get_schedule_callback(PyObject *module, PyObject *noargs);

@@ -17,7 +17,7 @@
 
 #include "slp_tasklet.h"
 
-typedef struct PyChannelObject {
+struct PyChannelObject {
     PyObject_HEAD
     PyTaskletObject *head;             /* waits longest; strong, as all members are */
     PyTaskletObject *tail;
@@ -28,10 +28,17 @@ typedef struct PyChannelObject {
         unsigned int schedule_all : 1; /* neither: the next in the queue; overrides preference */
         unsigned int closing : 1;      /* what would block raises ValueError */
     } flags;
-} PyChannelObject;
+};
 
-extern PyTypeObject PyChannel_Type;
-#define PyChannel_Check(op) PyObject_TypeCheck(op, &PyChannel_Type)
+/* The methods of channels that may switch.  Each takes an offer. */
+PyObject *slp_channel_send(PyObject *channel, PyObject *value);
+PyObject *slp_channel_receive(PyObject *channel, PyObject *noargs);
+PyObject *slp_channel_send_exception(PyObject *channel, PyObject *const *args, Py_ssize_t nargs);
+PyObject *slp_channel_send_throw(PyObject *channel, PyObject *const *args, Py_ssize_t nargs);
+
+/* Send `value` to who waits for one, or, if it is NULL, receive from who waits into *received.  Never
+ * switches.  1: done; 0: nobody waits; -1 with an exception. */
+int slp_channel_try(PyChannelObject *channel, PyObject *value, PyObject **received);
 
 /* tp_iternext of channels: receive.  NULL without an exception, or with StopIteration, ends the
  * iteration.  Takes an offer; may return SLP_UNWIND, and then a StopIteration that the tasklet

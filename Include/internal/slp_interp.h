@@ -8,10 +8,13 @@
 
 #include "slp_base.h"
 
+struct PyTaskletObject;
+
 typedef struct slp_interp {
     Py_ssize_t holders;                /* the interpreter, and its threads: the last one frees this struct */
     PyObject *schedule_callback;       /* strong or NULL, as all objects here */
     PyObject *channel_callback;
+    int (*schedule_hook)(struct PyTaskletObject *prev, struct PyTaskletObject *next);  /* or NULL */
     PyObject *error_handler;
     bool always_hard;                  /* soft switching is off: slp_thread.always_hard of new threads */
     int pickle_flags;                  /* those of new threads */

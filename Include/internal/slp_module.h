@@ -44,6 +44,16 @@ extern PyTypeObject slp_atomic_type;
 
 extern PyGetSetDef slp_tasklet_getset[];
 
+/* Stackless/module/tasklet.c; run() and switch() take an offer. */
+PyObject *slp_tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *slp_tasklet_insert(PyObject *self, PyObject *noargs);
+PyObject *slp_tasklet_remove(PyObject *self, PyObject *noargs);
+PyObject *slp_tasklet_run(PyObject *self, PyObject *noargs);
+PyObject *slp_tasklet_switch(PyObject *self, PyObject *noargs);
+
+/* bind(); NULL stands for None.  -1 with an exception. */
+int slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs);
+
 /* The flag that a method like set_atomic() takes: a bool or an int; -1 with TypeError. */
 int slp_flag_arg(const char *method, PyObject *value);
 
@@ -79,6 +89,9 @@ PyObject *slp_module_getuncollectables(PyObject *module, PyObject *noargs);
 extern const char slp_stack_doc[];
 extern const char slp_tasklets_doc[];
 extern const char slp_getuncollectables_doc[];
+
+/* The depth of its Python calls. */
+int slp_tasklet_recursion_depth(PyTaskletObject *t);
 
 /* Its innermost Python frame, or NULL. */
 _PyInterpreterFrame *slp_tasklet_python_frame(PyTaskletObject *t);

@@ -163,6 +163,10 @@ void slp_scheduler_clear(slp_thread *th);
 /* Make the bombs for a main tasklet that blocks for ever.  -1 with an exception. */
 int slp_scheduler_init(void);
 
+/* run() with these limits, sleeping if `threadblock`.  `soft`: the offer that slp_scheduler_enter() has
+ * taken. */
+PyObject *slp_scheduler_run_limited(slp_thread *th, const slp_limits *limits, bool threadblock, bool soft);
+
 /* The functions of the module, for its method table. */
 PyObject *slp_scheduler_run(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *slp_scheduler_schedule(PyObject *module, PyObject *const *args, Py_ssize_t nargs,

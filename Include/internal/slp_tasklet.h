@@ -39,7 +39,7 @@
 #include "slp_frame.h"
 #include "slp_thread.h"
 
-struct PyChannelObject;
+#include "stackless_api.h"
 
 /* Trace and profile functions of a suspended tasklet; allocated only while there are any. */
 typedef struct slp_trace_state {
@@ -55,15 +55,17 @@ typedef struct slp_tasklet_extra {
     PyObject *name;                    /* strong or NULL; a str, read by the handler of a stack overflow */
     int64_t run_ns;                    /* run time that was counted (slp_accounting.h) */
     uint64_t switch_count;             /* times it was switched to, that were counted */
+    void *user_data;                   /* the host's (PyTasklet_SetUserData), or NULL */
+    void (*destroy)(void *);           /* what is done to it at the end, or NULL */
 } slp_tasklet_extra;
 
-typedef struct PyTaskletObject {
+struct PyTaskletObject {
     PyObject_HEAD
     struct PyTaskletObject *next;      /* neighbours in the run queue or in a channel's queue; */
     struct PyTaskletObject *prev;      /*   the chain owns one reference to each member */
     slp_thread *thread;                /* held, never NULL; its tstate is NULL once the thread is gone */
     union {
-        struct PyChannelObject *channel; /* strong; the channel it is blocked on, or NULL */
+        PyChannelObject *channel; /* strong; the channel it is blocked on, or NULL */
         struct PyTaskletObject *runner_below; /* strong; while waits_in_run: the next outer caller */
     };
     PyObject *tempval;                 /* strong; the value (or bomb, or SLP_SELF) delivered when it
@@ -78,7 +80,7 @@ typedef struct PyTaskletObject {
     _PyErr_StackItem exc_state;        /* the exception that it handles, at its outermost level */
     _PyErr_StackItem *exc_info;        /* innermost level: &exc_state or a generator's; NULL = &exc_state */
     slp_trace_state *trace;            /* NULL: not traced */
-    slp_tasklet_extra *extra;          /* NULL: neither named nor counted */
+    slp_tasklet_extra *extra;          /* NULL: no name, count or data of the host */
     PyObject *weakrefs;
     int recursion_depth;
     struct {
@@ -94,10 +96,7 @@ typedef struct PyTaskletObject {
         unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
         unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
     } flags;
-} PyTaskletObject;
-
-extern PyTypeObject PyTasklet_Type;
-#define PyTasklet_Check(op) PyObject_TypeCheck(op, &PyTasklet_Type)
+};
 
 /* Frames of this tasklet exist: it can run, runs, or waits. */
 static inline bool

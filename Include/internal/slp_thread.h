@@ -54,6 +54,7 @@ typedef struct slp_thread {
     struct PyTaskletObject *runners;   /* strong; innermost caller of run() that waits, linked
                                           by its `runner_below` */
     int runcount;                      /* tasklets in the run queue, the current one included */
+    int blocked_count;                 /* its tasklets that wait on channels */
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
     bool always_hard;                  /* no offer counts: every switch is a hard one */

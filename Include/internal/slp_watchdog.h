@@ -75,6 +75,7 @@ typedef struct slp_watchdog {
     slp_alarm alarm;                   /* set while there is a deadline that has not passed */
     int64_t deadline;                  /* 0: none */
     double overshoot;                  /* seconds by which the last run() with a deadline was late */
+    struct PyTaskletObject **overran;  /* where to put who runs when the deadline has passed, or NULL */
 } slp_watchdog;
 
 /* What a caller of run() asks for. */
@@ -85,6 +86,7 @@ typedef struct slp_limits {
     bool total;
     bool timed;
     double max_seconds;                /* where `timed` */
+    struct PyTaskletObject **overran;  /* as above; *overran is NULL and becomes a strong reference */
 } slp_limits;
 
 /* The current tasklet is about to wait in run(): arm the watchdog, unless it is.  -1 with RuntimeError. */

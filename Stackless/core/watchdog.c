@@ -58,6 +58,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
     }
     wd->late = false;
     wd->deadline = 0;
+    wd->overran = limits->overran;
     if (limits->timed) {
         wd->overshoot = 0.0;
         if (limits->max_seconds <= 0.0) {
@@ -69,6 +70,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
             wd->deadline = slp_alarm_now() + (int64_t)(limits->max_seconds * 1e9);
             if (slp_alarm_set(&wd->alarm, th->tstate->interp, wd->deadline) < 0) {
                 wd->deadline = 0;
+                wd->overran = NULL;
                 return -1;
             }
         }
@@ -95,6 +97,7 @@ slp_watchdog_off(slp_thread *th)
     }
     set_pending(th, NULL);
     wd->caller = NULL;
+    wd->overran = NULL;
     wd->slice = 0;
     wd->late = false;
     wd->soft_due = false;
@@ -109,6 +112,10 @@ slp_watchdog_late(slp_thread *th)
     if (wd->caller == NULL) {
         return;
     }
+    if (wd->overran != NULL && !th->current->flags.idle) {
+        *wd->overran = (PyTaskletObject *)Py_NewRef(th->current);
+    }
+    wd->overran = NULL;
     wd->late = true;
     wd->ticks = 0;
     wd->soft_due = wd->soft;

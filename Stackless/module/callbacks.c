@@ -24,11 +24,38 @@ call_guarded(slp_thread *th, PyObject *callback, PyObject *const *args, Py_ssize
     PyErr_Restore(type, value, traceback);
 }
 
+/* The same for the C function that sees switches. */
+static void
+call_hook(slp_thread *th, slp_schedule_hook_func *hook)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyTaskletObject *prev = (PyTaskletObject *)Py_NewRef(th->current);
+    PyTaskletObject *next = (PyTaskletObject *)Py_NewRef(th->next);
+    th->watch |= SLP_WATCH_IN_CALLBACK;
+    if (hook(prev, next) != 0 && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_SystemError, "the schedule callback in C failed without an exception");
+    }
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable(NULL);
+    }
+    th->watch &= ~SLP_WATCH_IN_CALLBACK;
+    Py_DECREF(prev);
+    Py_DECREF(next);
+    PyErr_Restore(type, value, traceback);
+}
+
 void
 slp_call_schedule_callback(slp_thread *th)
 {
+    if (th->watch & SLP_WATCH_IN_CALLBACK) {
+        return;
+    }
+    if (th->interp->schedule_hook != NULL) {
+        call_hook(th, th->interp->schedule_hook);
+    }
     PyObject *callback = th->interp->schedule_callback;
-    if (callback != NULL && !(th->watch & SLP_WATCH_IN_CALLBACK)) {
+    if (callback != NULL) {
         PyObject *args[] = {Py_NewRef(th->current), Py_NewRef(th->next)};
         call_guarded(th, callback, args, 2);
         Py_DECREF(args[0]);
@@ -104,9 +131,23 @@ exchange_callback(const char *function, PyObject **slot, int bit, PyObject *call
 {
     PyObject *old = exchange(function, slot, callable);
     if (old != NULL) {
-        slp_interp_watch(PyInterpreterState_Get(), bit, *slot != NULL);
+        bool hooked = bit == SLP_WATCH_SCHEDULE && slp_thread_now()->interp->schedule_hook != NULL;
+        slp_interp_watch(PyInterpreterState_Get(), bit, *slot != NULL || hooked);
     }
     return old;
+}
+
+int
+slp_set_schedule_hook(slp_schedule_hook_func *hook)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return -1;
+    }
+    th->interp->schedule_hook = hook;
+    slp_interp_watch(PyInterpreterState_Get(), SLP_WATCH_SCHEDULE,
+                     hook != NULL || th->interp->schedule_callback != NULL);
+    return 0;
 }
 
 const char slp_set_schedule_callback_doc[] =

@@ -60,6 +60,7 @@ enqueue(PyChannelObject *ch, PyTaskletObject *t, enum direction dir)
         ch->head = t;
     ch->tail = t;
     ch->balance += dir;
+    t->thread->blocked_count++;
     t->flags.blocked = dir;
     t->channel = (PyChannelObject *)Py_NewRef(ch);
 }
@@ -86,6 +87,7 @@ dequeue(PyChannelObject *ch, PyTaskletObject *t)
         ch->tail = t->prev;
     t->next = t->prev = NULL;
     ch->balance -= t->flags.blocked;
+    t->thread->blocked_count--;
     t->flags.blocked = 0;
     t->channel = NULL;
 }
@@ -124,15 +126,16 @@ prepare_partner(PyChannelObject *ch)
 }
 
 /* The current tasklet meets the head of the queue.  `value`: what it sends (stolen), NULL if it
- * receives.  The action's result, or NULL with an exception, or SLP_UNWIND. */
+ * receives.  With `stay` it goes on, whatever the settings are.  The action's result, or NULL
+ * with an exception, or SLP_UNWIND. */
 SPECIALISED PyObject *
-transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool soft)
+transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bool stay, bool soft)
 {
     PyTaskletObject *actor = th->current;
     PyTaskletObject *partner = ch->head;
     bool to_partner = false, to_next = false;
 
-    if (SLP_LIKELY(partner->thread == th)) {
+    if (!stay && SLP_LIKELY(partner->thread == th)) {
         to_next = ch->flags.schedule_all;
         to_partner = !to_next && ch->flags.preference == -dir;
         if ((to_next || to_partner) && slp_check_switch(th, soft) < 0) {
@@ -230,8 +233,45 @@ act(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bo
         if (ch->balance * dir >= 0)
             return block(th, ch, value, dir, soft);
         if (SLP_LIKELY(prepare_partner(ch)))
-            return transfer(th, ch, value, dir, soft);
+            return transfer(th, ch, value, dir, false, soft);
     }
+}
+
+/* act() for one direction, but only if that does not switch. */
+SPECIALISED int
+try_to(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, PyObject **result)
+{
+    bool shown = !(th->watch & SLP_WATCH_CHANNELS);
+    Py_XINCREF(value);
+    while (ch->balance * dir < 0) {
+        if (!prepare_partner(ch))
+            continue;
+        if (shown) {
+            *result = transfer(th, ch, value, dir, true, false);
+            return *result != NULL ? 1 : -1;
+        }
+        value = show_to_callback(th, ch, value, dir);
+        shown = true;
+    }
+    Py_XDECREF(value);
+    return 0;
+}
+
+int
+slp_channel_try(PyChannelObject *ch, PyObject *value, PyObject **received)
+{
+    bool soft;
+    PyObject *result = NULL;
+    slp_thread *th = slp_scheduler_enter(&soft);
+    if (th == NULL)
+        return -1;
+    int status = value != NULL ? try_to(th, ch, value, SENDING, &result)
+                               : try_to(th, ch, NULL, RECEIVING, &result);
+    if (value != NULL)
+        Py_XDECREF(result);
+    else
+        *received = result;
+    return status;
 }
 
 /* --- methods that may switch --- */
@@ -246,8 +286,8 @@ PyDoc_STRVAR(send_doc,
 "run (\"Deadlock: ...\"); ValueError if it would block and the channel is closed.\n\n"
 "    ch.send(42)");
 
-static PyObject *
-channel_send(PyObject *self, PyObject *value)
+PyObject *
+slp_channel_send(PyObject *self, PyObject *value)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
@@ -265,8 +305,8 @@ PyDoc_STRVAR(receive_doc,
 "or send_throw().  Other errors as for send().\n\n"
 "    value = ch.receive()");
 
-static PyObject *
-channel_receive(PyObject *self, PyObject *noargs)
+PyObject *
+slp_channel_receive(PyObject *self, PyObject *noargs)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
@@ -282,8 +322,8 @@ PyDoc_STRVAR(send_exception_doc,
 "TypeError if exc is not an exception class.\n\n"
 "    ch.send_exception(ValueError, \"bad input\")");
 
-static PyObject *
-channel_send_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+PyObject *
+slp_channel_send_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
@@ -315,8 +355,8 @@ PyDoc_STRVAR(send_throw_doc,
 "    except Exception:\n"
 "        ch.send_throw(*sys.exc_info())");
 
-static PyObject *
-channel_send_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+PyObject *
+slp_channel_send_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     bool soft;
     slp_thread *th = slp_scheduler_enter(&soft);
@@ -526,11 +566,11 @@ channel_repr(PyObject *self)
 }
 
 static PyMethodDef channel_methods[] = {
-    {"send", channel_send, METH_O | SLP_METH_STACKLESS, send_doc},
-    {"receive", channel_receive, METH_NOARGS | SLP_METH_STACKLESS, receive_doc},
-    {"send_exception", _PyCFunction_CAST(channel_send_exception), METH_FASTCALL | SLP_METH_STACKLESS,
+    {"send", slp_channel_send, METH_O | SLP_METH_STACKLESS, send_doc},
+    {"receive", slp_channel_receive, METH_NOARGS | SLP_METH_STACKLESS, receive_doc},
+    {"send_exception", _PyCFunction_CAST(slp_channel_send_exception), METH_FASTCALL | SLP_METH_STACKLESS,
      send_exception_doc},
-    {"send_throw", _PyCFunction_CAST(channel_send_throw), METH_FASTCALL | SLP_METH_STACKLESS,
+    {"send_throw", _PyCFunction_CAST(slp_channel_send_throw), METH_FASTCALL | SLP_METH_STACKLESS,
      send_throw_doc},
     {"send_sequence", slp_channel_send_sequence, METH_O, slp_send_sequence_doc},
     /* A slot wrapper would be called without an offer. */

@@ -355,16 +355,22 @@ slp_scheduler_run(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyO
     bool threadblock = false;
     if ((nargs > 0 || kwnames != NULL) && get_limits(args, nargs, kwnames, &limits, &threadblock) < 0)
         return NULL;
+    return slp_scheduler_run_limited(th, &limits, threadblock, soft);
+}
+
+PyObject *
+slp_scheduler_run_limited(slp_thread *th, const slp_limits *limits, bool threadblock, bool soft)
+{
     PyTaskletObject *current = th->current;
 
     slp_settle(current);
     if (current->next == current && !(threadblock && slp_idle_others_can_run(th))) {
-        if (limits.timed && th->watchdog.caller == NULL)
+        if (limits->timed && th->watchdog.caller == NULL)
             th->watchdog.overshoot = 0.0;
         Py_RETURN_NONE;
     }
     if (slp_check_switch(th, soft) < 0 || (current->next == current && slp_idle_start(th) == NULL)
-        || slp_watchdog_arm(th, &limits) < 0)
+        || slp_watchdog_arm(th, limits) < 0)
         return NULL;
     PyTaskletObject *next = current->next;
     slp_ring_unlink(th, current);

@@ -103,6 +103,12 @@ drop_extra(PyTaskletObject *t)
     slp_tasklet_extra *extra = t->extra;
     t->extra = NULL;
     Py_XDECREF(extra->name);
+    if (extra->destroy != NULL) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        extra->destroy(extra->user_data);
+        PyErr_Restore(type, value, traceback);
+    }
     PyMem_Free(extra);
 }
 
@@ -273,8 +279,8 @@ prepare(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs
 
 /* bind(); NULL stands for None.  Whatever runs arbitrary code comes before or after the steps that
  * change the tasklet, and what it may have done to the tasklet is checked again. */
-static int
-bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
+int
+slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
 {
     PyObject *arg_tuple = NULL, *context = NULL, *old = NULL, *old_context = NULL;
     int result = -1;
@@ -352,7 +358,7 @@ tasklet_init(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *func = Py_None, *func_args = Py_None, *func_kwargs = Py_None;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOO:tasklet", names, &func, &func_args, &func_kwargs))
         return -1;
-    return bind((PyTaskletObject *)self, none_to_null(func), none_to_null(func_args),
+    return slp_tasklet_bind((PyTaskletObject *)self, none_to_null(func), none_to_null(func_args),
                 none_to_null(func_kwargs));
 }
 
@@ -412,7 +418,7 @@ tasklet_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObjec
         return NULL;
     _PyObject_GC_TRACK(t);
     if ((parts[0] != NULL || parts[1] != NULL || parts[2] != NULL)
-        && bind(t, parts[0], parts[1], parts[2]) < 0) {
+        && slp_tasklet_bind(t, parts[0], parts[1], parts[2]) < 0) {
         Py_DECREF(t);
         return NULL;
     }
@@ -440,7 +446,7 @@ tasklet_bind(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *
     static _PyArg_Parser parser = {.keywords = bind_keywords, .fname = "bind"};
     PyObject *parts[3];
     if (!parse_bind_args(&parser, args, nargs, kwnames, parts)
-        || bind((PyTaskletObject *)self, parts[0], parts[1], parts[2]) < 0)
+        || slp_tasklet_bind((PyTaskletObject *)self, parts[0], parts[1], parts[2]) < 0)
         return NULL;
     return Py_NewRef(self);
 }
@@ -486,8 +492,8 @@ schedule_new(slp_thread *th, PyTaskletObject *t)
     return Py_NewRef(t);
 }
 
-static PyObject *
-tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
+PyObject *
+slp_tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
     slp_thread *th = check_setup(t);
@@ -523,8 +529,8 @@ PyDoc_STRVAR(insert_doc,
 "tasklet.  Does nothing if it is there already.\n\n"
 "RuntimeError if it is blocked on a channel, or not alive.");
 
-static PyObject *
-tasklet_insert(PyObject *self, PyObject *noargs)
+PyObject *
+slp_tasklet_insert(PyObject *self, PyObject *noargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
     if (t->flags.blocked)
@@ -546,8 +552,8 @@ PyDoc_STRVAR(remove_doc,
 "Does nothing if it is not in the queue.\n\n"
 "RuntimeError if it is current, a main tasklet, or blocked on a channel.");
 
-static PyObject *
-tasklet_remove(PyObject *self, PyObject *noargs)
+PyObject *
+slp_tasklet_remove(PyObject *self, PyObject *noargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
     if (t->flags.blocked)
@@ -630,8 +636,8 @@ PyDoc_STRVAR(run_doc,
 "thread becomes the next one there, and the caller goes on.\n\n"
 "RuntimeError if it is blocked on a channel, or not alive.");
 
-static PyObject *
-tasklet_run(PyObject *self, PyObject *noargs)
+PyObject *
+slp_tasklet_run(PyObject *self, PyObject *noargs)
 {
     return switch_to(self, "run", false);
 }
@@ -643,19 +649,19 @@ PyDoc_STRVAR(switch_doc,
 "leaves the run queue.\n\n"
 "RuntimeError as for run(), and for a tasklet of another thread.");
 
-static PyObject *
-tasklet_switch(PyObject *self, PyObject *noargs)
+PyObject *
+slp_tasklet_switch(PyObject *self, PyObject *noargs)
 {
     return switch_to(self, "switch", true);
 }
 
 static PyMethodDef tasklet_methods[] = {
     {"bind", _PyCFunction_CAST(tasklet_bind), METH_FASTCALL | METH_KEYWORDS, bind_doc},
-    {"setup", _PyCFunction_CAST(tasklet_setup), METH_VARARGS | METH_KEYWORDS, setup_doc},
-    {"insert", tasklet_insert, METH_NOARGS, insert_doc},
-    {"remove", tasklet_remove, METH_NOARGS, remove_doc},
-    {"run", tasklet_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
-    {"switch", tasklet_switch, METH_NOARGS | SLP_METH_STACKLESS, switch_doc},
+    {"setup", _PyCFunction_CAST(slp_tasklet_setup), METH_VARARGS | METH_KEYWORDS, setup_doc},
+    {"insert", slp_tasklet_insert, METH_NOARGS, insert_doc},
+    {"remove", slp_tasklet_remove, METH_NOARGS, remove_doc},
+    {"run", slp_tasklet_run, METH_NOARGS | SLP_METH_STACKLESS, run_doc},
+    {"switch", slp_tasklet_switch, METH_NOARGS | SLP_METH_STACKLESS, switch_doc},
     {"throw", _PyCFunction_CAST(slp_tasklet_throw), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
      slp_throw_doc},
     {"kill", _PyCFunction_CAST(slp_tasklet_kill), METH_FASTCALL | METH_KEYWORDS | SLP_METH_STACKLESS,
@@ -695,7 +701,7 @@ PyTypeObject PyTasklet_Type = {
     .tp_basicsize = sizeof(PyTaskletObject),
     .tp_dealloc = tasklet_dealloc,
     .tp_repr = slp_tasklet_repr,
-    .tp_call = tasklet_setup,
+    .tp_call = slp_tasklet_setup,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .tp_doc = tasklet_doc,
     .tp_traverse = tasklet_traverse,

@@ -130,14 +130,17 @@ get_frame(PyObject *self, void *closure)
     return Py_XNewRef(_PyFrame_GetFrameObject(frame));
 }
 
+int
+slp_tasklet_recursion_depth(PyTaskletObject *t)
+{
+    PyThreadState *tstate = t->thread->tstate;
+    return is_current(t) ? tstate->recursion_limit - tstate->recursion_remaining : t->recursion_depth;
+}
+
 static PyObject *
 get_recursion_depth(PyObject *self, void *closure)
 {
-    PyTaskletObject *t = SLP_TASKLET(self);
-    int depth = t->recursion_depth;
-    if (is_current(t))
-        depth = t->thread->tstate->recursion_limit - t->thread->tstate->recursion_remaining;
-    return PyLong_FromLong(depth);
+    return PyLong_FromLong(slp_tasklet_recursion_depth(SLP_TASKLET(self)));
 }
 
 static PyObject *

@@ -156,6 +156,10 @@ slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     if (t->thread != th) {
         slp_thread *old = t->thread;
         t->thread = slp_thread_hold(th);
+        if (t->flags.blocked) {
+            old->blocked_count--;
+            th->blocked_count++;
+        }
         slp_thread_release(old);
     }
     Py_RETURN_NONE;

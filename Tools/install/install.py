@@ -176,6 +176,9 @@ class Installer:
                 # A folder without __init__.py holds only the tests of a package that is not installed.
                 self.copy_tree(path, 'lib', PYTHON_DIR, name)
         self.copy_tree(os.path.join(self.options.srcdir, 'Lib'), 'lib', PYTHON_DIR)
+        for path in sorted(glob.glob(os.path.join(self.options.builddir, 'Modules', '_teststackless*.so'))):
+            # As CPython installs the extensions of its own tests.
+            self.copy(path, 'lib', PYTHON_DIR, 'lib-dynload', os.path.basename(path), mode=0o755)
         if os.path.exists(LICENCE_OF_BASE):
             self.copy(LICENCE_OF_BASE, 'lib', PYTHON_DIR, 'LICENSE.txt')
         self.copy(os.path.join(self.options.srcdir, 'LICENSE'), 'lib', PYTHON_DIR, 'stackless', 'LICENSE.txt')
