@@ -1,5 +1,8 @@
 """Install a self-contained tree: our executable and library, and a standard library of its own.
 
+The tree can be moved and packed: nothing in it says where it lies.  The interpreter finds its library from its own
+place (Python/paths.c), and so do the other files, each by one of the forms at HERE below.
+
     install.py ... install --prefix P --destdir D      what `make install` runs
     install.py ... uninstall --prefix P --destdir D
     install.py ... write-config --output FILE          python3.11-config
@@ -64,7 +67,37 @@ PLACES = {
     'SCRIPTDIR', 'datarootdir', 'exec_prefix', 'prefix',
 }
 
-PYDOC = '#!%s\nimport pydoc\n\nif __name__ == "__main__":\n    pydoc.cli()\n'
+# How the files of the tree name its root, wherever that is.
+HERE = {
+    'sysconfig': '{root}',      # put in by the last lines of SYSCONFIG_DATA
+    'make': '$(prefix)',
+    'sh': '$prefix',
+    'pkg-config': '${prefix}',
+}
+MAKE_PREFIX = 'prefix:=\t$(abspath $(dir $(lastword $(MAKEFILE_LIST)))../../..)'
+SH_PREFIX = '$(dirname -- "$(dirname -- "$(realpath -- "$0")")")'
+PKGCONFIG_PREFIX = '${pcfiledir}/../..'
+
+SYSCONFIG_DATA = '''\
+# The variables of this build, for sysconfig.  The second table names places in the tree.
+import os
+
+build_time_vars = {variables}
+places = {places}
+
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+build_time_vars.update((name, value.replace('{root}', root)) for name, value in places.items())
+'''
+
+# A script's first lines: sh runs the interpreter that lies beside the script, which takes them for a string.
+SCRIPT_START = '''\
+#!/bin/sh
+\'\'\'exec' "$(dirname -- "$(realpath -- "$0")")/python3.11" "$0" "$@"
+' \'\'\'
+'''
+# The first lines that pip writes instead: it has the second form for names that are long or contain spaces.
+PIP_START = r"""\A#!(/bin/sh\n'''exec' .*\n' '''|.*)\n"""
+PYDOC = 'import pydoc\n\nif __name__ == "__main__":\n    pydoc.cli()\n'
 
 
 class InstallError(Exception):
@@ -143,9 +176,9 @@ class Installer:
         self.copy(os.path.join(self.options.builddir, 'python'), 'bin', PYTHON_DIR, mode=0o755)
         self.link(PYTHON_DIR, 'bin', 'python3')
         self.link(PYTHON_DIR, 'bin', 'python')
-        self.write(config_script(self.options, self.prefix), 'bin', PYTHON_DIR + '-config', mode=0o755)
+        self.write(config_script(self.options, installed=True), 'bin', PYTHON_DIR + '-config', mode=0o755)
         self.link(PYTHON_DIR + '-config', 'bin', 'python3-config')
-        self.write(PYDOC % os.path.join(self.prefix, 'bin', PYTHON_DIR), 'bin', 'pydoc' + VERSION, mode=0o755)
+        self.write(SCRIPT_START + PYDOC, 'bin', 'pydoc' + VERSION, mode=0o755)
         self.link('pydoc' + VERSION, 'bin', 'pydoc3')
 
     def library(self):
@@ -153,7 +186,7 @@ class Installer:
         self.link(LIBRARY, 'lib', 'libpython3.11.so.1')
         self.link(LIBRARY, 'lib', 'libpython3.11.so')
         for name in ('python-3.11', 'python-3.11-embed'):
-            self.write(pkgconfig(self.options, name, self.prefix), 'lib', 'pkgconfig', name + '.pc')
+            self.write(pkgconfig(self.options, name, installed=True), 'lib', 'pkgconfig', name + '.pc')
             self.link(name + '.pc', 'lib', 'pkgconfig', name.replace('-3.11', '3') + '.pc')
 
     def headers(self):
@@ -193,10 +226,10 @@ class Installer:
             if os.path.exists(path) or 'distutils' not in name:     # most of distutils is a package of its own
                 self.rewrite(path, patched(path, name))
 
-    def relocated(self, value):
-        """A variable's value with the places of the base replaced by ours."""
+    def relocated(self, value, language):
+        """A variable's value with the places of the base replaced by ours, for a file of that language."""
         pattern = r'(?<![\w./])/usr(/lib/%s)?(?=[/\s\']|$)' % re.escape(self.options.multiarch)
-        return re.sub(pattern, lambda match: self.prefix + ('/lib' if match.group(1) else ''), value)
+        return re.sub(pattern, lambda match: HERE[language] + ('/lib' if match.group(1) else ''), value)
 
     def sysconfig_data(self):
         """What sysconfig answers: the base's variables with our places."""
@@ -205,11 +238,10 @@ class Installer:
         with open(os.path.join(self.options.base_stdlib, name + '.py'), encoding='utf-8') as file:
             exec(file.read(), scope)
         variables = scope['build_time_vars']
-        for key in PLACES & set(variables):
-            variables[key] = self.relocated(variables[key])
+        places = {key: self.relocated(variables.pop(key), 'sysconfig') for key in PLACES & set(variables)}
         variables['WHEEL_PKG_DIR'] = ''     # ensurepip has its own wheels
-        text = '# The variables of this build, for sysconfig.\nbuild_time_vars = ' + pprint.pformat(variables) + '\n'
-        self.write(text, 'lib', PYTHON_DIR, name + '.py')
+        self.write(SYSCONFIG_DATA.replace('{variables}', pprint.pformat(variables))
+                   .replace('{places}', pprint.pformat(places)), 'lib', PYTHON_DIR, name + '.py')
         self.link(name + '.py', 'lib', PYTHON_DIR, '_sysconfigdata__linux_%s.py' % self.options.multiarch)
 
     def config_folder(self):
@@ -221,7 +253,11 @@ class Installer:
                 self.copy(os.path.join(source, name), 'lib', PYTHON_DIR, folder, name)
         with open(os.path.join(source, 'Makefile'), encoding='utf-8') as file:
             text = file.read()
-        text = re.sub(r'(?m)^(%s)=.*$' % '|'.join(sorted(PLACES)), lambda match: self.relocated(match.group()), text)
+        text = re.sub(r'(?m)^(%s)=.*$' % '|'.join(sorted(PLACES)),
+                      lambda match: self.relocated(match.group(), 'make'), text)
+        text, count = re.subn(r'(?m)^prefix=.*$', lambda match: MAKE_PREFIX, text)
+        if count != 1:
+            raise InstallError('the base\'s Makefile does not say where its prefix is')
         self.write(text, 'lib', PYTHON_DIR, folder, 'Makefile')
         self.link('../../' + LIBRARY, 'lib', PYTHON_DIR, folder, 'libpython3.11.so')
 
@@ -253,23 +289,24 @@ class Installer:
             raise InstallError('%s %s failed' % (python, ' '.join(arguments[:2])))
 
     def compile(self):
-        arguments = ['-m', 'compileall', '-q', '-f', '-j0', '-x', r'/(test|tests)/']
+        tests = re.escape(self.stdlib) + '/(?!site-packages/)(.*/)?tests?/'
+        arguments = ['-m', 'compileall', '-q', '-f', '-j0', '-x', tests]
         if self.options.destdir:
             arguments += ['-s', os.path.abspath(self.options.destdir), '-p', '/']
         self.run(*arguments, self.stdlib)
 
     def pip(self):
-        """Install pip and setuptools from the bundled wheels, with scripts that name the final prefix."""
+        """Install pip and setuptools from the bundled wheels; the scripts run the interpreter beside them."""
         before = set(self.everything()) - (self.recorded() - set(self.files))
         self.run('-B', '-m', 'ensurepip', '--upgrade', '--default-pip')
         added = set(self.everything()) - before
         self.files += sorted(added)
         for name in sorted(added):
-            path = os.path.join(self.root, name)
-            if self.root != self.prefix and os.path.dirname(name) == 'bin':
+            if os.path.dirname(name) == 'bin':
+                path = os.path.join(self.root, name)
                 with open(path, encoding='utf-8') as file:
                     text = file.read()
-                self.rewrite(path, text.replace('#!' + self.root, '#!' + self.prefix, 1))
+                self.rewrite(path, re.sub(PIP_START, lambda match: SCRIPT_START, text))
 
     def recorded(self):
         """The files of an earlier installation in the same place."""
@@ -346,26 +383,26 @@ def frozen_site(options):
             'const size_t slp_frozen_site_size = sizeof(slp_frozen_site);\n' % ',\n    '.join(lines))
 
 
-# --- python3.11-config and the pkg-config files: for a prefix, or for the build folder when there is none -----------
+# --- python3.11-config and the pkg-config files: for a tree, which they find from their own place, or for the build
+# folder ---------------------------------------------------------------------------------------------------------------
 
-def places(options, prefix):
-    """(prefix, flags for the headers, flags for the library)."""
-    if prefix:
-        return prefix, '-I%s/include/%s' % (prefix, PYTHON_DIR), '-L%s/lib' % prefix
+def flags(options, language, installed):
+    """(flags for the headers, flags for the library) as a file of that language says them."""
+    if installed:
+        return '-I%s/include/%s' % (HERE[language], PYTHON_DIR), '-L%s/lib' % HERE[language]
     build, source = os.path.abspath(options.builddir), os.path.abspath(options.srcdir)
-    includes = '-I%s/Include -I%s' % (source, options.base_include)
-    return build, includes, '-L%s -Wl,-rpath,%s' % (build, build)
+    return '-I%s/Include -I%s' % (source, options.base_include), '-L%s -Wl,-rpath,%s' % (build, build)
 
 
-def config_script(options, prefix=None):
+def config_script(options, installed=False):
     """The text of python3.11-config."""
-    prefix, includes, libs = places(options, prefix)
+    includes, libs = flags(options, 'sh', installed)
     var = sysconfig.get_config_var
     libpl = options.base_libpl
-    if prefix != os.path.abspath(options.builddir):
-        libpl = os.path.join(prefix, 'lib', PYTHON_DIR, os.path.basename(libpl))
+    if installed:
+        libpl = '%s/lib/%s/%s' % (HERE['sh'], PYTHON_DIR, os.path.basename(libpl))
     values = {
-        'PREFIX': shlex.quote(prefix),
+        'PREFIX': SH_PREFIX if installed else shlex.quote(os.path.abspath(options.builddir)),
         'INCLUDES': includes,
         'CFLAGS': ' '.join('{} {} {}'.format(var('BASECFLAGS'), var('CONFIGURE_CFLAGS'), var('OPT')).split()),
         'LIBS': ' '.join('{} {}'.format(var('LIBS'), var('SYSLIBS')).split()),
@@ -377,20 +414,20 @@ def config_script(options, prefix=None):
         return re.sub('@([A-Z_]+)@', lambda match: values[match.group(1)], file.read())
 
 
-def pkgconfig(options, name, prefix=None):
+def pkgconfig(options, name, installed=False):
     """The text of a pkg-config file: for extensions, or for programs that embed."""
-    prefix, includes, libs = places(options, prefix)
+    includes, libs = flags(options, 'pkg-config', installed)
     embed = name.endswith('-embed')
     purpose = 'Embed Stackless Python into an application' if embed else 'Build a C extension for Stackless Python'
     return '\n'.join([
-        'prefix=' + prefix,
+        'prefix=' + (PKGCONFIG_PREFIX if installed else os.path.abspath(options.builddir)),
         '',
         'Name: Stackless Python',
         'Description: ' + purpose,
         'Version: ' + VERSION,
         'Libs:' + (' %s -lpython3.11' % libs if embed else ''),
         'Libs.private: ' + ' '.join(sysconfig.get_config_var('LIBS').split()),
-        'Cflags: ' + includes.replace(prefix, '${prefix}'),
+        'Cflags: ' + includes,
         '',
     ])
 
