@@ -12,6 +12,9 @@ exclude_patterns = ["figures"]
 # Literal blocks are pictures, tables and terminal sessions; Python code says so.
 highlight_language = "none"
 nitpicky = True
+# Names that CPython's documentation describes.
+nitpick_ignore = [("c:identifier", name) for name in ("PyObject", "PyTypeObject", "PyMethodDef", "size_t")]
+nitpick_ignore += [("py:exc", name) for name in ("TypeError",)]
 
 html_theme = "alabaster"
 html_theme_options = {

@@ -75,7 +75,8 @@ typedef struct slp_watchdog {
     slp_alarm alarm;                   /* set while there is a deadline that has not passed */
     int64_t deadline;                  /* 0: none */
     double overshoot;                  /* seconds by which the last run() with a deadline was late */
-    struct PyTaskletObject **overran;  /* where to put who runs when the deadline has passed, or NULL */
+    struct PyTaskletObject **overran;  /* where to put who ran when the deadline passed, or NULL */
+    struct PyTaskletObject *entered;   /* while `overran`: borrowed, the tasklet that was switched to last */
 } slp_watchdog;
 
 /* What a caller of run() asks for. */

@@ -21,7 +21,8 @@ set_counting(slp_thread *th)
 #endif
     th->counting = counting ? SLP_COUNTING : 0;
     th->watch &= ~(SLP_WATCH_ARRIVAL | SLP_WATCH_SOFT_DUE);
-    th->watch |= (counting ? SLP_WATCH_ARRIVAL : 0) | (wd->soft_due ? SLP_WATCH_SOFT_DUE : 0);
+    th->watch |= counting || wd->overran != NULL ? SLP_WATCH_ARRIVAL : 0;
+    th->watch |= wd->soft_due ? SLP_WATCH_SOFT_DUE : 0;
 }
 
 /* See to it that the loop that runs looks at th->counting. */
@@ -47,6 +48,41 @@ set_pending(slp_thread *th, PyTaskletObject *t)
     wd->pending = t;
 }
 
+/* --- the deadline --- */
+
+/* It has passed while `t` ran. */
+static void
+note_overran(slp_watchdog *wd, PyTaskletObject *t)
+{
+    if (wd->overran != NULL && t != NULL && !t->flags.idle) {
+        *wd->overran = (PyTaskletObject *)Py_NewRef(t);
+    }
+    wd->overran = NULL;
+}
+
+/* The same; the slice ends. */
+static void
+be_late(slp_thread *th, PyTaskletObject *t)
+{
+    slp_watchdog *wd = &th->watchdog;
+    slp_alarm_clear(&wd->alarm);
+    if (wd->caller == NULL) {
+        return;
+    }
+    note_overran(wd, t);
+    wd->late = true;
+    wd->ticks = 0;
+    wd->soft_due = wd->soft;
+    set_counting(th);
+    count_now(th, th->tstate);
+}
+
+void
+slp_watchdog_late(slp_thread *th)
+{
+    be_late(th, th->current);
+}
+
 /* --- on and off --- */
 
 int
@@ -59,6 +95,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
     wd->late = false;
     wd->deadline = 0;
     wd->overran = limits->overran;
+    wd->entered = th->current->next;
     if (limits->timed) {
         wd->overshoot = 0.0;
         if (limits->max_seconds <= 0.0) {
@@ -92,6 +129,9 @@ slp_watchdog_off(slp_thread *th)
     if (wd->deadline != 0) {
         int64_t late_by = slp_alarm_now() - wd->deadline;
         wd->overshoot = late_by > 0 ? (double)late_by / 1e9 : 0.0;
+        if (late_by > 0) {
+            note_overran(wd, th->current);
+        }
         wd->deadline = 0;
         slp_alarm_clear(&wd->alarm);
     }
@@ -105,30 +145,18 @@ slp_watchdog_off(slp_thread *th)
 }
 
 void
-slp_watchdog_late(slp_thread *th)
-{
-    slp_watchdog *wd = &th->watchdog;
-    slp_alarm_clear(&wd->alarm);
-    if (wd->caller == NULL) {
-        return;
-    }
-    if (wd->overran != NULL && !th->current->flags.idle) {
-        *wd->overran = (PyTaskletObject *)Py_NewRef(th->current);
-    }
-    wd->overran = NULL;
-    wd->late = true;
-    wd->ticks = 0;
-    wd->soft_due = wd->soft;
-    set_counting(th);
-    count_now(th, th->tstate);
-}
-
-void
 slp_watchdog_switched(PyThreadState *tstate, slp_thread *th, PyTaskletObject *entered)
 {
     slp_watchdog *wd = &th->watchdog;
     if (wd->pending != NULL) {
         set_pending(th, NULL);
+    }
+    if (wd->overran != NULL) {
+        /* The breaker tells it too late: C code that lets other threads run takes that back. */
+        if (slp_alarm_rings(&wd->alarm)) {
+            be_late(th, wd->entered);
+        }
+        wd->entered = entered;
     }
     if (wd->slice > 0 && !wd->total && !wd->late) {
         wd->ticks = wd->slice;

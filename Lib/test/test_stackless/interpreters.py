@@ -11,8 +11,10 @@ import functools
 import importlib.util
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 
 BUILDDIR = os.environ.get('SLP_BUILDDIR')
 SRCDIR = os.environ.get('SLP_SRCDIR')
@@ -67,6 +69,28 @@ def need_package(test, name):
 def config_script():
     """The python3.11-config of the build folder or of the installed tree."""
     return os.path.join(BUILDDIR or os.path.join(sys.base_prefix, 'bin'), 'python3.11-config')
+
+
+def library():
+    """The shared library of the build folder or of the installed tree."""
+    return os.path.join(BUILDDIR or os.path.join(sys.base_prefix, 'lib'), 'libpython3.11.so')
+
+
+def compiler():
+    """The command of the C compiler that our python was built with, or of another one."""
+    command = (sysconfig.get_config_var('CC') or 'cc').split()
+    return command if shutil.which(command[0]) else ['cc']
+
+
+def compile_embedder(source, program, *options):
+    """Compile a C program that embeds our library, with the flags that python3.11-config names."""
+    flags = [subprocess.run([config_script(), '--embed', option], capture_output=True, text=True,
+                            check=True).stdout.split() for option in ('--cflags', '--ldflags')]
+    command = [*compiler(), *flags[0], '-O1', *options, source, '-o', program, *flags[1],
+               f'-Wl,-rpath,{os.path.dirname(library())}']
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(f'{" ".join(command)}\n{done.stderr}')
 
 
 def clean_environment(**extra):

@@ -3,9 +3,7 @@ tasklets, threads, interpreter life cycles."""
 
 import os
 import shutil
-import subprocess
 import sys
-import sysconfig
 import tempfile
 import textwrap
 import unittest
@@ -22,23 +20,12 @@ class Embedding(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        compiler = (sysconfig.get_config_var('CC') or 'cc').split()
-        if shutil.which(compiler[0]) is None:
-            compiler = ['cc']
         cls.folder = tempfile.mkdtemp(prefix='embed')
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.program = os.path.join(cls.folder, 'embedder')
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'embedder.c')
-        config = interpreters.config_script()
-        cls.library = os.path.join(interpreters.BUILDDIR or os.path.join(sys.base_prefix, 'lib'),
-                                   'libpython3.11.so')
-        flags = [subprocess.run([config, '--embed', option], capture_output=True, text=True, check=True)
-                 .stdout.split() for option in ('--cflags', '--ldflags')]
-        command = [*compiler, *flags[0], '-O1', source, '-o', cls.program, *flags[1],
-                   f'-Wl,-rpath,{os.path.dirname(cls.library)}']
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise AssertionError(f'{" ".join(command)}\n{done.stderr}')
+        cls.library = interpreters.library()
+        interpreters.compile_embedder(source, cls.program)
 
     def embed(self, mode, source, **env):
         """Run the source in the embedder, which must succeed; return what it printed."""
