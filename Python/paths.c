@@ -9,6 +9,7 @@
  *   _PyConfig_FromDict  takes the script's results over.  In the build folder, known by a landmark file that
  *                       configure writes, the Lib/ of the source tree is added to the module search path, so
  *                       that the build's python, its virtual environments and embedders find our packages.
+ *                       So is the library of an installed tree when an embedder finds another's.
  *                       With a standard library other than the base's, the base's frozen site module, which
  *                       knows the system's dist-packages, gives way to the one that the installed tree has.
  *
@@ -105,9 +106,24 @@ read_landmark(const char *folder)
     return PyUnicode_DecodeFSDefault(line);
 }
 
-/* The Lib/ of our source tree when this is a build folder; NULL, perhaps with an error, otherwise. */
+/* The library of the installed tree that we are part of, as a new string, if `stdlib` is the base's, as for a
+ * program that embeds us and has the system's python on its PATH; NULL, perhaps with an error, otherwise. */
 static PyObject *
-find_source_lib(PyObject *results)
+find_installed_lib(PyObject *stdlib)
+{
+    char prefix[PATH_MAX], lib[PATH_MAX];
+    if (stdlib == NULL || !PyUnicode_Check(stdlib)
+        || !_PyUnicode_EqualToASCIIString(stdlib, SLP_BASE_STDLIB) || !find_installed_prefix(prefix)
+        || snprintf(lib, sizeof(lib), "%s/lib/python3.11", prefix) >= (int)sizeof(lib)) {
+        return NULL;
+    }
+    return PyUnicode_DecodeFSDefault(lib);
+}
+
+/* The library with our packages when it is not on the search path by itself: the Lib/ of our source tree in a
+ * build folder, or that of an installed tree; NULL, perhaps with an error, otherwise. */
+static PyObject *
+find_own_lib(PyObject *results)
 {
     char folder[PATH_MAX];
     if (find_image_folder(folder)) {
@@ -115,6 +131,10 @@ find_source_lib(PyObject *results)
         if (lib != NULL || PyErr_Occurred()) {
             return lib;
         }
+    }
+    PyObject *installed = find_installed_lib(PyDict_GetItemString(results, "stdlib_dir"));
+    if (installed != NULL || PyErr_Occurred()) {
+        return installed;
     }
     // A virtual environment made with --copies holds a copy of the executable and remembers its home.
     PyObject *base = PyDict_GetItemString(results, "base_executable");
@@ -177,7 +197,7 @@ slp_config_from_results(PyConfig *config, PyObject *results)
     // A search path that the embedder has set himself, or that was computed before, stays as it is.
     PyObject *paths = PyDict_GetItemString(results, "module_search_paths");
     if (!config->module_search_paths_set && paths != NULL && PyList_Check(paths) && !has_pth_file(results)) {
-        PyObject *lib = find_source_lib(results);
+        PyObject *lib = find_own_lib(results);
         if (lib != NULL) {
             int failed = PyList_Append(paths, lib);
             Py_DECREF(lib);

@@ -231,6 +231,12 @@ class Installer:
         pattern = r'(?<![\w./])/usr(/lib/%s)?(?=[/\s\']|$)' % re.escape(self.options.multiarch)
         return re.sub(pattern, lambda match: HERE[language] + ('/lib' if match.group(1) else ''), value)
 
+    def manual(self):
+        page = 'stackless-python.1'
+        self.copy(os.path.join(self.options.srcdir, 'Doc', 'man', page), 'share', 'man', 'man1', page)
+        for name in (PYTHON_DIR, 'python3', 'python'):
+            self.link(page, 'share', 'man', 'man1', name + '.1')
+
     def sysconfig_data(self):
         """What sysconfig answers: the base's variables with our places."""
         name = '_sysconfigdata__%s' % self.options.multiarch
@@ -331,6 +337,7 @@ class Installer:
         self.headers()
         self.standard_library()
         self.examples()
+        self.manual()
         self.sysconfig_data()
         self.config_folder()
         self.patches()

@@ -126,7 +126,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(printed.split(), [self.tree, os.path.join(self.tree, 'lib')])
 
     def embed(self, flags):
-        """Compile the embedding program with the flags and run it."""
+        """Compile the embedding program with the flags and run it, as the tree's python and as nothing."""
         program = os.path.join(self.folder, 'embedder')
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'embedder.c')
         compiler = (sysconfig.get_config_var('CC') or 'cc').split()
@@ -136,6 +136,9 @@ class Installed(unittest.TestCase):
         printed = self.check(program, 'once', self.python, 'import sys, stackless; print(sys.prefix)',
                              **interpreters.EMBEDDED)
         self.assertEqual(printed.strip(), self.tree)
+        printed = self.check(program, 'plain', '', 'import stackless; print(stackless.__file__)',
+                             PATH='/usr/bin:/bin', **interpreters.EMBEDDED)
+        self.assertTrue(printed.startswith(self.tree), printed)
 
     def test_config_script(self):
         script = os.path.join(self.tree, 'bin', 'python3-config')
@@ -183,6 +186,21 @@ class Installed(unittest.TestCase):
             os.unlink(os.path.join(env, 'bin', name))
         self.check(os.path.join(elsewhere, 'bin', 'python'), '-m', 'venv', '--without-pip', '--upgrade', env)
         self.assertEqual(self.check(env_python, '-c', program).split(), [env, elsewhere])
+
+    def manual(self):
+        """The source of the manual page that `man python` finds, without its escapes."""
+        with open(os.path.join(self.tree, 'share', 'man', 'man1', 'python.1'), encoding='utf-8') as file:
+            return file.read().replace('\\-', '-')
+
+    def test_manual_has_every_option(self):
+        options = re.findall(r'(?m)^(--?[\w-]+)', self.check(self.python, '--help'))
+        self.assertGreater(len(options), 20)
+        text = self.manual()
+        self.assertEqual([option for option in options if not re.search(rf'(?<![\w-]){option}(?![\w-])', text)], [])
+
+    def test_manual_example(self):
+        program = re.search(r'(?s)\.nf\n(.*?)\.fi', self.manual()).group(1)
+        self.assertEqual(self.check(self.python, '-c', program), 'got a message\n')
 
     def test_uninstall(self):
         """Everything that was installed goes, and only that."""
