@@ -184,8 +184,44 @@ has_pth_file(PyObject *results)
     return length < (int)sizeof(path) && access(path, R_OK) == 0;
 }
 
+/* Does the folder that a program lies in have the same library above it as that of an installed tree? */
+static bool
+has_library_of(const char *program, const char *prefix)
+{
+    char above[PATH_MAX + 32], ours[PATH_MAX + 32], found[PATH_MAX], expected[PATH_MAX];
+    const char *slash = strrchr(program, '/');
+    int length = slash == NULL ? 0 : (int)(slash - program);
+    snprintf(above, sizeof(above), "%.*s/../lib/python3.11", length, program);
+    snprintf(ours, sizeof(ours), "%s/lib/python3.11", prefix);
+    return realpath(above, found) != NULL && realpath(ours, expected) != NULL && strcmp(found, expected) == 0;
+}
+
+/* Let sys._base_executable be the program in its tree when it was started through a link such as /usr/bin/python:
+ * virtual environments are linked to it and look for the library from there.  0, or -1 with an error. */
+static int
+name_base_executable(PyObject *results)
+{
+    char program[PATH_MAX], prefix[PATH_MAX];
+    PyObject *base = PyDict_GetItemString(results, "base_executable");
+    if (base == NULL || !PyUnicode_Check(base) || realpath("/proc/self/exe", program) == NULL
+        || !find_installed_prefix(prefix) || !has_library_of(program, prefix)) {
+        return 0;
+    }
+    const char *name = PyUnicode_AsUTF8(base);
+    if (name == NULL) {
+        PyErr_Clear();
+    }
+    else if (name[0] == '\0' || has_library_of(name, prefix)) {
+        return 0;
+    }
+    PyObject *path = PyUnicode_DecodeFSDefault(program);
+    int failed = path == NULL || PyDict_SetItemString(results, "base_executable", path) < 0;
+    Py_XDECREF(path);
+    return failed ? -1 : 0;
+}
+
 /* As _PyConfig_FromDict, with our Lib/ on the search path that was computed in a build folder, and with the
- * site module of the standard library that was found. */
+ * site module and the base executable of an installed tree. */
 int
 slp_config_from_results(PyConfig *config, PyObject *results)
 {
@@ -208,6 +244,9 @@ slp_config_from_results(PyConfig *config, PyObject *results)
         else if (PyErr_Occurred()) {
             return -1;
         }
+    }
+    if (name_base_executable(results) < 0) {
+        return -1;
     }
     return _PyConfig_FromDict(config, results);
 }

@@ -202,6 +202,20 @@ class Installed(unittest.TestCase):
         program = re.search(r'(?s)\.nf\n(.*?)\.fi', self.manual()).group(1)
         self.assertEqual(self.check(self.python, '-c', program), 'got a message\n')
 
+    def test_venv_through_a_link_beside_another_python(self):
+        """As /usr/bin/python may be: the library is that of the tree, not the one above the link."""
+        fake = os.path.join(self.folder, 'fake')
+        self.addCleanup(shutil.rmtree, fake)
+        for name in 'bin', 'lib':
+            os.makedirs(os.path.join(fake, name))
+        os.symlink(os.path.dirname(os.__file__), os.path.join(fake, 'lib', 'python3.11'))
+        os.symlink(self.python, os.path.join(fake, 'bin', 'python'))
+        env = os.path.join(fake, 'env')
+        self.check(os.path.join(fake, 'bin', 'python'), '-m', 'venv', '--without-pip', env)
+        program = 'import os, stackless, sys; print(sys.prefix, sys.base_prefix, os.__file__)'
+        self.assertEqual(self.check(os.path.join(env, 'bin', 'python'), '-c', program).split(),
+                         [env, self.tree, os.path.join(self.tree, 'lib', 'python3.11', 'os.py')])
+
     def test_uninstall(self):
         """Everything that was installed goes, and only that."""
         staging = os.path.join(self.folder, 'uninstall')
