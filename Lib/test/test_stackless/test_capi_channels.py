@@ -288,6 +288,7 @@ class Trying(LeavesNoTasklets, unittest.TestCase):
         run()
         self.assertEqual(got, ['value'])
 
+    @needs_soft_switches
     def test_receiver_without_a_thread(self):
         """A tasklet whose thread has ended is no partner."""
         ch = channel()

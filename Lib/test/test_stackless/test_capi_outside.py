@@ -136,7 +136,8 @@ class Outside(unittest.TestCase):
             log.clear()
             t = tasklet().bind(work, ())
             api.outside([('PyTasklet_BindThread', t, -1), ('PyTasklet_Run', t), (call[0], t, *call[1:])])
-            self.assertEqual(log, ['runs', expected])
+            # Who is suspended inside of C functions when its thread ends gets a TaskletExit.
+            self.assertEqual(log[:2], ['runs', expected])
 
     def test_budget(self):
         def make():

@@ -155,7 +155,6 @@ class Counting(LeavesNoTasklets, unittest.TestCase):
                                ('PyStackless_RunWatchdog', 0), ('PyStackless_GetBlockedCount',)])
         self.assertEqual(results, [0, None, None, 1])
         self.assertEqual(self.blocked(), 0)
-        self.assertEqual(ch.balance, -1)
 
     @needs_soft_switches
     def test_tasklet_that_moves(self):
