@@ -54,7 +54,6 @@ typedef struct slp_thread {
     struct PyTaskletObject *runners;   /* strong; innermost caller of run() that waits, linked
                                           by its `runner_below` */
     int runcount;                      /* tasklets in the run queue, the current one included */
-    int blocked_count;                 /* its tasklets that wait on channels */
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
     bool always_hard;                  /* no offer counts: every switch is a hard one */
@@ -72,6 +71,7 @@ typedef struct slp_thread {
     PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
     bool naps;                         /* it sleeps until a deadline */
     bool asleep;                       /* it sleeps, and nobody has woken it yet */
+    int blocked_count;                 /* its tasklets that wait on channels */
     void (*on_delete)(void *);         /* with the next: tstate->on_delete, to be called after ours */
     void *on_delete_data;
     bool has_carriers;                 /* a tasklet of it may be pinned */

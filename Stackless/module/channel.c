@@ -238,7 +238,7 @@ act(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, bo
 }
 
 /* act() for one direction, but only if that does not switch. */
-SPECIALISED int
+SLP_COLD static int
 try_to(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction dir, PyObject **result)
 {
     bool shown = !(th->watch & SLP_WATCH_CHANNELS);
