@@ -19,6 +19,7 @@ detach(PyObject *capsule)
 {
     slp_interp *si = PyCapsule_GetPointer(capsule, capsule_name);
     si->watch = 0;
+    si->schedule_hook = NULL;
     Py_CLEAR(si->schedule_callback);
     Py_CLEAR(si->channel_callback);
     Py_CLEAR(si->error_handler);

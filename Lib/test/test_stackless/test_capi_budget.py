@@ -98,6 +98,7 @@ class Budget(LeavesNoTasklets, unittest.TestCase):
 
         ch = channel()
         culprit = tasklet(sleeps)()
+        culprit.set_atomic(True)    # so that it sleeps, however late it begins
         t = tasklet(spin)()
         status, report = self.budget(A_MOMENT)
         self.assertIs(report['overran'], culprit)
@@ -117,15 +118,14 @@ class Budget(LeavesNoTasklets, unittest.TestCase):
     def test_atomic(self):
         """An atomic tasklet is not interrupted, but told of."""
         def work():
-            me = getcurrent()
-            me.set_atomic(True)
             end = time.monotonic() + 0.03
             while time.monotonic() < end:
                 pass
-            me.set_atomic(False)
+            getcurrent().set_atomic(False)
             spin()
 
         t = tasklet(work)()
+        t.set_atomic(True)
         status, report = self.budget(A_MOMENT)
         self.assertIs(report['interrupted'], t)
         self.assertIs(report['overran'], t)

@@ -152,6 +152,11 @@ class Installed(unittest.TestCase):
         self.embed(self.check('pkg-config', '--cflags', '--libs', 'python3-embed',
                               PKG_CONFIG_PATH=os.path.join(self.tree, 'lib', 'pkgconfig')).split())
 
+    def test_c_api(self):
+        """The header is there, and the extension that its tests use: they pass in the tree."""
+        for name in ('header', 'outside'):
+            self.check(self.python, '-B', '-m', f'test.test_stackless.test_capi_{name}')
+
     def test_scripts(self):
         """pip and pydoc run the interpreter beside them, also where a link elsewhere names them."""
         self.assertIn(self.tree, self.check(os.path.join(self.tree, 'bin', 'pip3'), '--version'))
