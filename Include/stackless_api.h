@@ -342,6 +342,7 @@ typedef struct PyStackless_RunReport {
     PyTaskletObject *overran;          /* who ran when the time was up, a new reference, or NULL */
     int runnable;                      /* tasklets that are runnable still, without the caller */
     int blocked;                       /* tasklets that wait on channels */
+    unsigned long long switches;       /* how often another tasklet began or went on to run meanwhile */
 } PyStackless_RunReport;
 
 /* Run the tasklets of the thread until none is runnable, or until so many seconds have passed.  Answers 1 if

@@ -160,9 +160,9 @@ describe(const PyStackless_RunReport *report)
 {
     PyObject *interrupted = report->interrupted != NULL ? (PyObject *)report->interrupted : Py_None;
     PyObject *overran = report->overran != NULL ? (PyObject *)report->overran : Py_None;
-    return Py_BuildValue("{s:d,s:d,s:O,s:O,s:i,s:i}", "elapsed", report->elapsed, "overshoot",
+    return Py_BuildValue("{s:d,s:d,s:O,s:O,s:i,s:i,s:K}", "elapsed", report->elapsed, "overshoot",
                          report->overshoot, "interrupted", interrupted, "overran", overran, "runnable",
-                         report->runnable, "blocked", report->blocked);
+                         report->runnable, "blocked", report->blocked, "switches", report->switches);
 }
 
 /* (seconds, flags, size of the report; 0: the right one, NULL: no report): the status, with a report

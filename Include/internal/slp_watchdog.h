@@ -62,6 +62,12 @@ struct slp_thread;
  * loops and at the beginnings of functions. */
 #define SLP_EXACT_TICKS 100
 
+/* What was seen during a run(). */
+typedef struct slp_run_notes {
+    struct PyTaskletObject *overran;   /* strong; who ran when the deadline passed, or NULL */
+    uint64_t switches;
+} slp_run_notes;
+
 typedef struct slp_watchdog {
     struct PyTaskletObject *caller;    /* borrowed (the list of runners owns it); NULL: off */
     struct PyTaskletObject *pending;   /* borrowed: the current tasklet, if it has flags.pending_irq */
@@ -75,8 +81,8 @@ typedef struct slp_watchdog {
     slp_alarm alarm;                   /* set while there is a deadline that has not passed */
     int64_t deadline;                  /* 0: none */
     double overshoot;                  /* seconds by which the last run() with a deadline was late */
-    struct PyTaskletObject **overran;  /* where to put who ran when the deadline passed, or NULL */
-    struct PyTaskletObject *entered;   /* while `overran`: borrowed, the tasklet that was switched to last */
+    slp_run_notes *notes;              /* what the caller wants to know, or NULL */
+    struct PyTaskletObject *entered;   /* while `notes`: borrowed, the tasklet that was switched to last */
 } slp_watchdog;
 
 /* What a caller of run() asks for. */
@@ -87,7 +93,7 @@ typedef struct slp_limits {
     bool total;
     bool timed;
     double max_seconds;                /* where `timed` */
-    struct PyTaskletObject **overran;  /* as above; *overran is NULL and becomes a strong reference */
+    slp_run_notes *notes;              /* zeros, to be filled in; or NULL */
 } slp_limits;
 
 /* The current tasklet is about to wait in run(): arm the watchdog, unless it is.  -1 with RuntimeError. */

@@ -6,7 +6,7 @@ static const int known_flags = Py_WATCHDOG_THREADBLOCK | Py_WATCHDOG_SOFT | Py_W
                                | Py_WATCHDOG_TOTALTIMEOUT | PyStackless_BUDGET_REMOVE;
 
 /* Reports of the first release end here; a size below is a mistake. */
-#define SMALLEST_REPORT (offsetof(PyStackless_RunReport, blocked) + sizeof(int))
+#define SMALLEST_REPORT (offsetof(PyStackless_RunReport, switches) + sizeof(unsigned long long))
 
 /* May it be called so, here?  False with an exception. */
 static bool
@@ -33,7 +33,7 @@ PyStackless_RunBudget(double seconds, int flags, PyStackless_RunReport *report)
 {
     bool soft;
     int64_t start = slp_alarm_now();
-    PyTaskletObject *overran = NULL;
+    slp_run_notes notes = {0};
     PyObject *interrupted = NULL;
     slp_thread *th = slp_scheduler_enter(&soft);
     if (report != NULL) {
@@ -48,7 +48,7 @@ PyStackless_RunBudget(double seconds, int flags, PyStackless_RunReport *report)
         .ignore_nesting = (flags & Py_WATCHDOG_IGNORE_NESTING) != 0,
         .timed = true,
         .max_seconds = seconds,
-        .overran = &overran,
+        .notes = &notes,
     };
     th->watchdog.overshoot = 0.0;
     PyObject *result = slp_scheduler_run_limited(th, &limits, (flags & Py_WATCHDOG_THREADBLOCK) != 0, false);
@@ -65,13 +65,14 @@ PyStackless_RunBudget(double seconds, int flags, PyStackless_RunReport *report)
         report->elapsed = (double)(slp_alarm_now() - start) / 1e9;
         report->overshoot = th->watchdog.overshoot;
         report->interrupted = (PyTaskletObject *)interrupted;
-        report->overran = overran;
+        report->overran = notes.overran;
+        report->switches = notes.switches;
         report->runnable = th->runcount - 1;
         report->blocked = th->blocked_count;
     }
     else {
         Py_XDECREF(interrupted);
-        Py_XDECREF(overran);
+        Py_XDECREF(notes.overran);
     }
     return status;
 }

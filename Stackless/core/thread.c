@@ -44,7 +44,7 @@ detach(void *data)
     slp_pinned_forget_all(th);
     tstate->root_cframe.previous = NULL;
     th->tstate = NULL;
-    th->watchdog.overran = NULL;   /* on a C stack that may be gone */
+    th->watchdog.notes = NULL;   /* on a C stack that may be gone */
     slp_watchdog_off(th);
     slp_scheduler_clear(th);
     slp_thread_drop_letters(th);

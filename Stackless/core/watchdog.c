@@ -21,7 +21,7 @@ set_counting(slp_thread *th)
 #endif
     th->counting = counting ? SLP_COUNTING : 0;
     th->watch &= ~(SLP_WATCH_ARRIVAL | SLP_WATCH_SOFT_DUE);
-    th->watch |= counting || wd->overran != NULL ? SLP_WATCH_ARRIVAL : 0;
+    th->watch |= counting || wd->notes != NULL ? SLP_WATCH_ARRIVAL : 0;
     th->watch |= wd->soft_due ? SLP_WATCH_SOFT_DUE : 0;
 }
 
@@ -54,10 +54,10 @@ set_pending(slp_thread *th, PyTaskletObject *t)
 static void
 note_overran(slp_watchdog *wd, PyTaskletObject *t)
 {
-    if (wd->overran != NULL && t != NULL && !t->flags.idle) {
-        *wd->overran = (PyTaskletObject *)Py_NewRef(t);
+    if (wd->notes != NULL && !wd->late && t != NULL && !t->flags.idle) {
+        assert(wd->notes->overran == NULL);
+        wd->notes->overran = (PyTaskletObject *)Py_NewRef(t);
     }
-    wd->overran = NULL;
 }
 
 /* The same; the slice ends. */
@@ -94,7 +94,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
     }
     wd->late = false;
     wd->deadline = 0;
-    wd->overran = limits->overran;
+    wd->notes = limits->notes;
     wd->entered = th->current->next;
     if (limits->timed) {
         wd->overshoot = 0.0;
@@ -107,7 +107,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
             wd->deadline = slp_alarm_now() + (int64_t)(limits->max_seconds * 1e9);
             if (slp_alarm_set(&wd->alarm, th->tstate->interp, wd->deadline) < 0) {
                 wd->deadline = 0;
-                wd->overran = NULL;
+                wd->notes = NULL;
                 return -1;
             }
         }
@@ -137,7 +137,7 @@ slp_watchdog_off(slp_thread *th)
     }
     set_pending(th, NULL);
     wd->caller = NULL;
-    wd->overran = NULL;
+    wd->notes = NULL;
     wd->slice = 0;
     wd->late = false;
     wd->soft_due = false;
@@ -151,7 +151,9 @@ slp_watchdog_switched(PyThreadState *tstate, slp_thread *th, PyTaskletObject *en
     if (wd->pending != NULL) {
         set_pending(th, NULL);
     }
-    if (wd->overran != NULL) {
+    if (wd->notes != NULL) {
+        /* A torture build suspends a tasklet for a moment: that is no switch. */
+        wd->notes->switches += entered != wd->entered || wd->notes->switches == 0;
         /* The breaker tells it too late: C code that lets other threads run takes that back. */
         if (slp_alarm_rings(&wd->alarm)) {
             be_late(th, wd->entered);

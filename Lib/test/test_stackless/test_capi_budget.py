@@ -29,7 +29,8 @@ class Budget(LeavesNoTasklets, unittest.TestCase):
         self.assertEqual(status, 0)
         elapsed = report.pop('elapsed')
         self.assertGreaterEqual(elapsed, 0)
-        self.assertEqual(report, dict(overshoot=0.0, interrupted=None, overran=None, runnable=0, blocked=0))
+        self.assertEqual(report, dict(overshoot=0.0, interrupted=None, overran=None, runnable=0, blocked=0,
+                                      switches=0))
 
     def test_all_end_in_time(self):
         results = []
@@ -178,6 +179,14 @@ class Budget(LeavesNoTasklets, unittest.TestCase):
         self.assertEqual(caught.exception.report['interrupted'], None)
         self.assertEqual(self.budget(LONG)[0], 0)
         self.assertEqual(results, [1])
+
+    def test_switches(self):
+        """Each tasklet's beginning, and its going on; that the caller comes back does not count."""
+        for n in range(3):
+            tasklet(schedule)()
+        self.assertEqual(self.budget(LONG)[1]['switches'], 6)
+        tasklet(lambda: None)()
+        self.assertEqual(self.budget(LONG)[1]['switches'], 1)
 
     def test_without_report(self):
         t = tasklet(spin)()

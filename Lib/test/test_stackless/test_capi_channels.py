@@ -1,5 +1,7 @@
 """The C API of channels: the PyChannel_ functions."""
 
+import threading
+import time
 import unittest
 
 from stackless import channel, getcurrent, run, schedule, set_channel_callback, tasklet
@@ -286,6 +288,19 @@ class Trying(LeavesNoTasklets, unittest.TestCase):
                          [1, 0])
         self.assertEqual(got, [])
         run()
+        self.assertEqual(got, ['value'])
+
+    def test_wakes_a_thread_that_sleeps(self):
+        def send():
+            while not api.PyChannel_TrySend(ch, 'value'):
+                time.sleep(0)
+
+        ch, got = channel(), []
+        tasklet(lambda: got.append(ch.receive()))()
+        thread = threading.Thread(target=send)
+        thread.start()
+        api.PyStackless_RunWatchdogEx(0, api.Py_WATCHDOG_THREADBLOCK)
+        thread.join()
         self.assertEqual(got, ['value'])
 
     @needs_soft_switches

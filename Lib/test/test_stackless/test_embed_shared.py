@@ -112,6 +112,31 @@ class Embedding(unittest.TestCase):
         ''')
         self.assertEqual(printed, 'done\n' * 10)
 
+    def test_c_api_in_ten_lives(self):
+        """Calls from outside in each life; what they leave behind, callbacks included, ends with it."""
+        printed = self.embed('cycles', '''
+            import gc, stackless
+            from test_stackless.capi import api, NULL
+            channel, log = stackless.channel(), []
+
+            def make():
+                for n in range(3):
+                    stackless.tasklet(channel.send)(n)
+
+            results = api.outside([('PyStackless_Call_Main', make, NULL, NULL),
+                                   ('PyStackless_RunBudget', 3600.0, 0, NULL),
+                                   ('PyChannel_TryReceive', channel, 1), ('PyStackless_GetBlockedCount',)])
+            ended = []
+            stackless.tasklet(channel.receive)()
+            left = stackless.tasklet(stackless.schedule)()
+            api.PyTasklet_SetUserData(left, lambda: ended.append(1))
+            api.PyStackless_SetScheduleFastcallback(log)
+            api.PyStackless_SetChannelCallback(lambda *args: None)
+            stackless.schedule()
+            print(results, len(log))
+        ''')
+        self.assertEqual(printed, '[None, 0, (1, 0), 2] 3\n' * 10)
+
     def test_foreign_threads(self):
         """Threads made by the embedder run tasklets of their own."""
         printed = self.embed('threads', '''

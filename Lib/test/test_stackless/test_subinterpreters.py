@@ -43,7 +43,8 @@ LEAVE = """if True:
 
 class SubInterpreters(unittest.TestCase):
     def passes(self, program, output=''):
-        done = interpreters.run_python('-X', 'faulthandler', '-c', PROGRAM + textwrap.dedent(program))
+        done = interpreters.run_python('-X', 'faulthandler', '-c', PROGRAM + textwrap.dedent(program),
+                                       CAPI_TESTS=interpreters.TESTS)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, output, ''))
 
     def test_create_use_and_end(self):
@@ -54,6 +55,39 @@ class SubInterpreters(unittest.TestCase):
                 interpreters.run_string(other, USE)
                 interpreters.destroy(other)
         ''')
+
+    def test_c_api(self):
+        """Callbacks that C sets, counts and user pointers belong to one interpreter."""
+        self.passes('''
+            import os, sys
+            sys.path.insert(0, os.environ['CAPI_TESTS'])
+            from test_stackless.capi import api, NULL
+            log = []
+            api.PyStackless_SetScheduleFastcallback(log)
+            other = interpreters.create()
+            interpreters.run_string(other, """if True:
+                import os, sys
+                sys.path.insert(0, os.environ['CAPI_TESTS'])
+                from test_stackless.capi import api, NULL
+                from stackless import *
+                ch = channel()
+                t = tasklet(ch.receive)()
+                api.PyTasklet_SetUserData(t, lambda: os.write(1, b'gone'))
+                assert api.PyStackless_RunBudget(3600.0, 0, NULL) == 0
+                assert api.PyStackless_GetBlockedCount() == 1
+                assert api.PyChannel_TrySend(ch, 1) == 1
+                run()
+                del t
+                """)
+            assert api.PyStackless_GetBlockedCount() == 0
+            assert log == [], log
+            schedule()
+            tasklet(lambda: None)()
+            run()
+            assert len(log) == 2, log
+            interpreters.destroy(other)
+            api.PyStackless_SetScheduleFastcallback(NULL)
+        ''', 'gone')
 
     def test_use_in_another_thread(self):
         self.passes('''
