@@ -67,8 +67,8 @@ PyAPI_DATA(PyTypeObject) PyChannel_Type;
 
 /* --- Unwinding --- */
 
-/* What a C function with METH_STACKLESS returns after a function with _nr said so: "another tasklet runs
- * now". Never reference counted, never stored, never seen by Python code. */
+/* What a C function with METH_STACKLESS (stackless_protocol.h) returns after a function with _nr said so:
+ * "something else runs now". Never reference counted, never stored, never seen by Python code. */
 PyAPI_DATA(PyObject *const) Py_UnwindToken;
 
 /* Is it the token?  obj may be NULL. */

@@ -11,4 +11,6 @@ const slp_continuation slp_continuations[SLP_GO_COUNT] = {
     [SLP_GO_IMPORT_LOADED] = slp_go_import_loaded,
     [SLP_GO_IMPORT_FAILED] = slp_go_import_failed,
     [SLP_GO_RAISE] = slp_go_raise,
+    [SLP_GO_FUNCTION] = slp_go_function,
+    [SLP_GO_FUNCTION_FAILED] = slp_go_function_failed,
 };

@@ -179,7 +179,7 @@ INSTRUCTION(CALL)
         result = PyObject_Vectorcall(callable, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, kwnames);
     }
     kwnames = NULL;
-    if (SLP_UNLIKELY(result == SLP_UNWIND)) {
+    if (SLP_UNLIKELY(result == SLP_UNWIND) && offered) {
         DROP_CALL();
         next += CACHES(CALL);
         goto switch_tasklet;
@@ -308,13 +308,13 @@ INSTRUCTION(PRECALL_BUILTIN_CLASS)
 /* A C function with SLP_METH_SOFT in its `flags`: the soft way, if there is one. */
 #define TRY_SOFT_FUNCTION(nargs)                                                                   \
     do {                                                                                           \
-        if (SLP_UNLIKELY(flags & SLP_METH_SOFT)) {                                                 \
+        if (SLP_UNLIKELY(flags & (SLP_METH_SOFT | METH_STACKLESS))) {                              \
             if (!HOOKED()) {                                                                       \
                 ENTER_SOFT_CALL(                                                                   \
                     slp_soft_call(tstate, frame, callable, sp - total, (nargs), kwnames, &top),    \
                     PAST_PRECALL_AND_CALL);                                                        \
             }                                                                                      \
-            flags &= ~SLP_METH_SOFT;                                                               \
+            flags &= ~(SLP_METH_SOFT | METH_STACKLESS);                                            \
         }                                                                                          \
     } while (0)
 
@@ -389,7 +389,8 @@ INSTRUCTION(PRECALL_BUILTIN_FAST_WITH_KEYWORDS)
     GUARD(PyCFunction_CheckExact(callable));
     int flags = PyCFunction_GET_FLAGS(callable);
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
-    GUARD((flags & ~(SLP_METH_STACKLESS | SLP_METH_SOFT)) == (METH_FASTCALL | METH_KEYWORDS));
+    GUARD((flags & ~(SLP_METH_STACKLESS | SLP_METH_SOFT | METH_STACKLESS))
+          == (METH_FASTCALL | METH_KEYWORDS));
     TRY_SOFT_FUNCTION(nargs);
     _PyCFunctionFastWithKeywords function =
         (_PyCFunctionFastWithKeywords)(void (*)(void))PyCFunction_GET_FUNCTION(callable);
@@ -517,7 +518,7 @@ INSTRUCTION(PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST)
 INSTRUCTION(PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS)
 {
     METHOD_DESCRIPTOR();
-    GUARD(SELF_FITS() && (flags & ~SLP_METH_SOFT) == (METH_FASTCALL | METH_KEYWORDS));
+    GUARD(SELF_FITS() && (flags & ~(SLP_METH_SOFT | METH_STACKLESS)) == (METH_FASTCALL | METH_KEYWORDS));
     Py_ssize_t nargs = total - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     TRY_SOFT_FUNCTION(nargs);
     _PyCFunctionFastWithKeywords function =
@@ -582,6 +583,7 @@ INSTRUCTION(CALL_FUNCTION_EX)
     PyObject *args = bottom[2];
     PyObject *kwargs = (oparg & 1) ? bottom[3] : NULL;
     PyObject *result;
+    bool offered = false;
 
     if (!HOOKED()) {
         if (Py_IS_TYPE(callable, &PyMethod_Type)) {
@@ -639,10 +641,11 @@ INSTRUCTION(CALL_FUNCTION_EX)
             }
         }
     }
+    offered = slp_may_unwind(callable);
     if (TRACED()) {
         result = slp_traced_call(tstate, callable, args, kwargs);
     }
-    else if (slp_may_unwind(callable)) {
+    else if (offered) {
         result = call_ex_with_offer(tstate, callable, args, kwargs);
     }
     else {
@@ -654,7 +657,7 @@ called_ex:
         sp--;
         XDECREF(*sp);
     }
-    if (result == SLP_UNWIND) {
+    if (result == SLP_UNWIND && offered) {
         goto switch_tasklet;
     }
     if (result == NULL) {

@@ -226,6 +226,12 @@ INSTRUCTION(SLP_GO_ON)
     GOTO_INSTRUCTION(SLP_RETURN);
 }
 
+INSTRUCTION(SLP_SWITCH)
+{
+    assert(slp_thread_peek(tstate)->next != NULL);
+    goto switch_tasklet;
+}
+
 /* --- tasklets --- */
 
 INSTRUCTION(SLP_TASKLET_ENDED)

@@ -99,6 +99,7 @@ slp_soft_init(void)
     slp_soft_loops_init();
     slp_soft_folds_init();
     slp_soft_sort_init();
+    slp_protocol_init();
 }
 
 PyObject *

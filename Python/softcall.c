@@ -4,6 +4,7 @@
 #include <structmember.h>
 
 #include "slp_frame.h"
+#include "slp_protocol.h"
 
 /* --- the registry ------------------------------------------------------------------------------ */
 
@@ -129,8 +130,12 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
 {
     slp_soft_function function;
     if (PyCFunction_Check(callable)) {
-        if (!(PyCFunction_GET_FLAGS(callable) & SLP_METH_SOFT) || tstate->c_profilefunc != NULL) {
+        int flags = PyCFunction_GET_FLAGS(callable);
+        if (!(flags & (SLP_METH_SOFT | METH_STACKLESS)) || tstate->c_profilefunc != NULL) {
             return SLP_NOT_SOFT;
+        }
+        if (flags & METH_STACKLESS) {
+            return slp_protocol_call(tstate, below, callable, args, nargs, kwnames, top);
         }
         function = find(((PyCFunctionObject *)callable)->m_ml);
         assert(function != NULL);
@@ -139,9 +144,12 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
     PyTypeObject *type = Py_TYPE(callable);
     if (type == &PyMethodDescr_Type) {
         PyMethodDef *definition = ((PyMethodDescrObject *)callable)->d_method;
-        if (!(definition->ml_flags & SLP_METH_SOFT) || tstate->c_profilefunc != NULL || nargs == 0
-            || !PyObject_TypeCheck(args[0], PyDescr_TYPE(callable))) {
+        if (!(definition->ml_flags & (SLP_METH_SOFT | METH_STACKLESS)) || tstate->c_profilefunc != NULL
+            || nargs == 0 || !PyObject_TypeCheck(args[0], PyDescr_TYPE(callable))) {
             return SLP_NOT_SOFT;
+        }
+        if (definition->ml_flags & METH_STACKLESS) {
+            return slp_protocol_call(tstate, below, callable, args, nargs, kwnames, top);
         }
         function = find(definition);
         assert(function != NULL);
@@ -152,6 +160,9 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
     }
     if (type->tp_call == NULL) {
         return SLP_NOT_SOFT;
+    }
+    if (type->tp_flags & Py_TPFLAGS_HAVE_STACKLESS_CALL) {
+        return slp_protocol_call(tstate, below, callable, args, nargs, kwnames, top);
     }
     if (type == &PyWrapperDescr_Type) {
         if (nargs == 0 || !PyObject_TypeCheck(args[0], PyDescr_TYPE(callable))) {
@@ -178,7 +189,7 @@ slp_may_be_soft(PyObject *callable)
         callable = PyMethod_GET_FUNCTION(callable);
     }
     PyTypeObject *type = Py_TYPE(callable);
-    if (type == &PyFunction_Type) {
+    if (type == &PyFunction_Type || slp_takes_offers(callable)) {
         return true;
     }
     if (PyCFunction_Check(callable) || type == &PyMethodDescr_Type) {

@@ -37,6 +37,8 @@
 #include "internal/pycore_runtime.h"
 #include "internal/pycore_tuple.h"
 
+#include "stackless_protocol.h"
+
 #if PY_VERSION_HEX < 0x030b0000 || PY_VERSION_HEX >= 0x030c0000
 #  error "Stackless Python 3.11 is built against CPython 3.11"
 #endif
@@ -45,9 +47,9 @@
 #define SLP_UNLIKELY(cond) __builtin_expect(!!(cond), 0)
 #define SLP_COLD           __attribute__((cold, noinline))
 
-/* The method flag that CPython keeps free for us.  The base's header defines it as 0 unless
- * STACKLESS is set, so ours has a name of its own. */
-#define SLP_METH_STACKLESS 0x0100
+/* In the flags of a C function of our own: it may switch (slp_switch.h).  Those of extensions have
+ * METH_STACKLESS, the flag that CPython keeps free for us (stackless_protocol.h). */
+#define SLP_METH_STACKLESS 0x20000
 
 /* In the flags of a C function of the base: it has a soft function (slp_softcall.h). */
 #define SLP_METH_SOFT 0x10000

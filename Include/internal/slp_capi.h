@@ -1,7 +1,7 @@
 /* What the files of the C API share (Stackless/capi): its functions are thin, and call what the module's
  * methods call.
  *
- *   loop       offers (slp_switch.h), then calls a C function of an extension
+ *   loop       offers (slp_protocol.h), then calls a C function of an extension
  *   function   ..._nr(): the offer stands, SLP_UNWIND may come back, and becomes 1 or Py_UnwindToken
  *              all others: the offer is withdrawn first, so that a switch keeps the C stack
  */
@@ -16,6 +16,10 @@ bool slp_capi_is_channel(const char *function, PyChannelObject *channel);
 
 /* The beginning of a function that may switch, but not without its C stack.  False with MemoryError. */
 bool slp_capi_without_offer(void);
+
+/* Pass the offer to the extension's C function that has called (slp_protocol.h) on to the function of ours
+ * that is called next.  False with MemoryError. */
+bool slp_capi_with_offer(void);
 
 /* Arguments as a tuple: `args` itself, empty for NULL and None, else of just `args`.  NULL with
  * MemoryError. */

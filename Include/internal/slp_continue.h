@@ -38,6 +38,8 @@ enum {
     SLP_GO_IMPORT_LOADED,    /* Python/soft_import.c */
     SLP_GO_IMPORT_FAILED,
     SLP_GO_RAISE,            /* Python/soft_raise.c */
+    SLP_GO_FUNCTION,         /* Python/protocol.c */
+    SLP_GO_FUNCTION_FAILED,
     SLP_GO_COUNT,
 };
 
@@ -62,5 +64,9 @@ PyObject *slp_go_import_failed(PyThreadState *tstate, _PyInterpreterFrame *shim,
                                _PyInterpreterFrame **top);
 PyObject *slp_go_raise(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
                        _PyInterpreterFrame **top);
+PyObject *slp_go_function(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
+                          _PyInterpreterFrame **top);
+PyObject *slp_go_function_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
+                                 _PyInterpreterFrame **top);
 
 #endif

@@ -39,6 +39,7 @@
 #define SLP_COMPARE_STEP   212   /* the same for a comparison */
 #define SLP_NEW_RESULT     213   /* [type, args, kwargs, instance]: go on with __init__ */
 #define SLP_GO_ON          214   /* [...]: a step written in C (slp_continue.h) */
+#define SLP_SWITCH         215   /* [...]: make the switch that is decided, push what it brings */
 /* 230 to 254: drivers and loops. */
 
 /* What SLP_CHECK_RESULT checks, by special method.  The names stand in slp_check_result(). */
@@ -143,7 +144,7 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_UNPACK_CHECK   218   /* [before, list, iterator]: go on, if there are not too many items */
 #define SLP_UNPACKED       219   /* [before (, after), list]: push the items on the caller's stack */
 #define SLP_SORT_FAILED    220   /* [list, reverse, items, key, keys, exception]: a key function has raised */
-#define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add ints or floats and jump back; else go on */
+#define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add ints or floats and jump back, or go on */
 #define SLP_ADVANCE        227   /* [iterator, phase, work (, asked), value]: go on (slp_iterators.h) */
 #define SLP_TASK_STEPPED   228   /* [task, stand-in, ..., value]: finish a step of asyncio's */
 #define SLP_YIELD_ON       229   /* [..., value]: what the caller waits for yields it; oparg 1:

@@ -86,6 +86,7 @@ void slp_soft_raise_init(void);
 void slp_soft_import_init(void);
 void slp_soft_build_class_init(void);
 void slp_soft_classhooks_init(void);
+void slp_protocol_init(void);
 
 /* The same for modules, called when they have been imported (Python/modulehooks.c), in each interpreter.  -1
  * with an exception. */

@@ -42,6 +42,14 @@ typedef struct slp_letter {
     PyObject *bomb;                    /* strong */
 } slp_letter;
 
+/* What a C function of an extension asks the loop for (slp_protocol.h). */
+typedef struct slp_request {
+    struct slp_soft_state *state;      /* strong, as all here; the soft function that waits, or NULL */
+    PyObject *callable;                /* what it waits for; NULL: nothing, its first step comes */
+    PyObject *args;                    /* a tuple; without a callable the first step's retval */
+    PyObject *kwargs;                  /* a dict, or NULL */
+} slp_request;
+
 typedef struct slp_thread {
     PyThreadState *tstate;             /* borrowed; NULL once the thread state is gone */
     Py_ssize_t holders;                /* the thread state, while it lives, and every tasklet that
@@ -56,6 +64,8 @@ typedef struct slp_thread {
     int runcount;                      /* tasklets in the run queue, the current one included */
     bool soft_offered;                 /* the loop offers: the C function it calls right now may
                                           return SLP_UNWIND (see slp_switch.h) */
+    _PyCFrame *offered_in;             /* the activation that offers to an extension's C function, or NULL */
+    slp_request request;               /* what such a function asks for */
     bool always_hard;                  /* no offer counts: every switch is a hard one */
     uint8_t counting;                  /* instructions are counted: SLP_COUNTING, or 0 */
     _PyCFrame *home;                   /* carrier->home: the base activation, if this one has it */

@@ -1,5 +1,6 @@
 /* Arguments of the C API's functions: are they what they should be (slp_capi.h)? */
 #include "slp_capi.h"
+#include "slp_protocol.h"
 
 /* Raise TypeError for an argument that is of another type; false. */
 SLP_COLD static bool
@@ -28,7 +29,18 @@ slp_capi_without_offer(void)
     slp_thread *th = slp_thread_now();
     if (th == NULL)
         return false;
+    th->offered_in = NULL;
     th->soft_offered = false;
+    return true;
+}
+
+bool
+slp_capi_with_offer(void)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL)
+        return false;
+    th->soft_offered = slp_protocol_take_offer(th);
     return true;
 }
 

@@ -41,7 +41,7 @@ PyChannel_Send_nr(PyChannelObject *channel, PyObject *value)
 {
     if (!slp_capi_is_channel("PyChannel_Send", channel) || !has_value("PyChannel_Send", value))
         return -1;
-    return slp_capi_status(slp_channel_send((PyObject *)channel, value));
+    return slp_capi_with_offer() ? slp_capi_status(slp_channel_send((PyObject *)channel, value)) : -1;
 }
 
 PyObject *
@@ -55,7 +55,7 @@ PyChannel_Receive_nr(PyChannelObject *channel)
 {
     if (!slp_capi_is_channel("PyChannel_Receive", channel))
         return NULL;
-    return slp_channel_receive((PyObject *)channel, NULL);
+    return slp_capi_with_offer() ? slp_channel_receive((PyObject *)channel, NULL) : NULL;
 }
 
 int

@@ -16,6 +16,8 @@ PyObject *
 PyStackless_Schedule_nr(PyObject *retval, int remove)
 {
     Py_ssize_t nargs = retval != NULL;
+    if (!slp_capi_with_offer())
+        return NULL;
     return remove ? slp_scheduler_schedule_remove(NULL, &retval, nargs, NULL)
                   : slp_scheduler_schedule(NULL, &retval, nargs, NULL);
 }

@@ -78,7 +78,7 @@ PyTasklet_Run_nr(PyTaskletObject *task)
 {
     if (!slp_capi_is_tasklet("PyTasklet_Run", task))
         return -1;
-    return slp_capi_status(slp_tasklet_run((PyObject *)task, NULL));
+    return slp_capi_with_offer() ? slp_capi_status(slp_tasklet_run((PyObject *)task, NULL)) : -1;
 }
 
 int
@@ -92,7 +92,7 @@ PyTasklet_Switch_nr(PyTaskletObject *task)
 {
     if (!slp_capi_is_tasklet("PyTasklet_Switch", task))
         return -1;
-    return slp_capi_status(slp_tasklet_switch((PyObject *)task, NULL));
+    return slp_capi_with_offer() ? slp_capi_status(slp_tasklet_switch((PyObject *)task, NULL)) : -1;
 }
 
 int

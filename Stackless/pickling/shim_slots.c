@@ -12,6 +12,7 @@
  *   x  a class of exceptions      S  a set
  *   f  a function                 l  a list (q: exactly a list)
  *   h  the calls of a class's hooks (Python/soft_classhooks.c)
+ *   z  a call of an extension's soft function
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
  */
@@ -21,6 +22,7 @@
 
 #include "slp_iterators.h"
 #include "slp_opcodes.h"
+#include "slp_protocol.h"
 #include "slp_soft.h"
 #include "slp_softcall.h"
 
@@ -134,6 +136,8 @@ static const stack_row rows[] = {
     {"<max by key>", "L", "nooooooo", VALUE, 0},
     {"<in>", "1", "oooo", ITEM, 0},
     {"<in>", "9", "ooooo", VALUE, 0},
+    {"<soft function>", "0", "z", VALUE, 0},
+    {"<soft request>", "024", "", VALUE, 0},
     {"<sorted>", "0", "oolol", VALUE, 0},
     {"<sorted>", "2", "oololo", ITEM, 0},
     {"<sorted>", "D", "oololoo", VALUE, 0},
@@ -192,6 +196,8 @@ fits(char letter, PyObject *value, int limit)
         return Py_IS_TYPE(value, &PyFunction_Type);
     case 'h':
         return slp_are_hook_calls(value);
+    case 'z':
+        return slp_is_soft_state(value);
     case 'l':
         return PyList_Check(value);
     case 'q':

@@ -1,6 +1,7 @@
 /* The module _stackless._wrap: what images name, and the reducers that stackless registers. */
 #include "slp_pickle.h"
 #include "slp_pickle_frame.h"
+#include "slp_protocol.h"
 
 PyObject *
 slp_refuse_image(const char *what, const char *format, ...)
@@ -41,6 +42,7 @@ static PyMethodDef wrap_methods[] = {
     {"awaitable", slp_make_awaitable, METH_VARARGS, "What asend(), athrow() or aclose() returned."},
     {"anext_awaitable", slp_make_anext, METH_VARARGS, "What anext() with a default returned."},
     {"coroutine_wrapper", slp_make_coroutine_wrapper, METH_O, "What coroutine.__await__() returned."},
+    {"soft_function_state", slp_make_soft_state, METH_VARARGS, "A call of an extension's soft function."},
     {"code", slp_make_code, METH_VARARGS, "A code object of an image."},
     {"module", slp_make_module, METH_O, "A module of an image that is not imported by its name."},
     {"module_dict", slp_make_module_dict, METH_O, "The dict of the module of that name."},

@@ -1,4 +1,4 @@
-"""The reference of the C API in Doc/reference/c-api.rst, made of the comments in stackless_api.h.
+"""The reference of the C API in Doc/reference/c-*.rst, made of the comments in the public headers.
 
     capi.py HEADER PAGE            write what lies between the two marks of the page
     capi.py --check HEADER PAGE    only say whether it is up to date: exit status 1 if it is not
@@ -8,13 +8,14 @@ declaration: a function, datum, macro or type.
 """
 
 import argparse
+import os
 import re
 import sys
 import textwrap
 
 COLUMNS = 118
 
-BEGIN = '.. begin: made by Tools/docs/capi.py from Include/stackless_api.h\n'
+BEGIN = '.. begin: made by Tools/docs/capi.py from Include/%s\n'
 END = '.. end: made by Tools/docs/capi.py\n'
 
 SECTION = re.compile(r'/\* --- (.*) --- \*/\n')
@@ -23,7 +24,7 @@ ITEM = re.compile(r'(?s)/\* ((?:(?!\*/).)*?) \*/\n'
                   r'|#define (?P<macro>\w+)(?P<arguments>\([^)]*\))? [^\n]*'
                   r'|typedef struct (?P<opaque>\w+) \w+;'
                   r'|typedef struct (?P<struct>\w+) \{\n(?P<members>.*?)\n\} \w+;'
-                  r'|typedef (?P<hook>\w+\s*\(\w+\)\([^;]*\));)')
+                  r'|typedef (?P<hook>\w+[\s*]*\(\w+\)\([^;]*\));)')
 MEMBER = re.compile(r' +(.*?);\s*/\* (.*?) \*/')
 
 
@@ -59,7 +60,7 @@ def entry(match):
         kind, what = 'type', found['hook']
     else:
         kind, what = 'struct', found['struct']
-        for line in found['members'].split('\n'):
+        for line in found['members'].removeprefix('    PyObject_HEAD\n').split('\n'):
             member = MEMBER.fullmatch(line)
             if member is None:
                 raise HeaderError('no comment for %r' % line)
@@ -80,13 +81,13 @@ def reference(header):
     return '\n'.join(lines)
 
 
-def updated(page, header):
-    """The text of the page as it should be."""
-    before, begin, rest = page.partition(BEGIN)
+def updated(page, header, name):
+    """The text of the page as it should be, for the header of that name."""
+    before, begin, rest = page.partition(BEGIN % name)
     old, end, after = rest.partition(END)
     if not begin or not end:
         raise HeaderError('the page does not have both marks')
-    return before + BEGIN + '\n' + reference(header) + '\n' + END + after
+    return before + begin + '\n' + reference(header) + '\n' + END + after
 
 
 def main(argv):
@@ -100,7 +101,7 @@ def main(argv):
     with open(options.page, encoding='utf-8') as file:
         page = file.read()
     try:
-        text = updated(page, header)
+        text = updated(page, header, os.path.basename(options.header))
     except HeaderError as error:
         print('capi: %s' % error, file=sys.stderr)
         return 1

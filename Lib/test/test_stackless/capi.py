@@ -1,4 +1,4 @@
-"""The test extension _teststackless: each name of stackless_api.h, callable from Python (Modules/_teststackless.c)."""
+"""The test extensions of Modules: _teststackless has each name of stackless_api.h, callable from Python."""
 
 import importlib
 import os
@@ -7,15 +7,15 @@ import sys
 from . import interpreters
 
 
-def load():
-    """The module: from the build folder, or from where it was installed."""
+def load(name='_teststackless'):
+    """The extension of that name: from the build folder, or from where it was installed."""
     if interpreters.BUILDDIR:
         sys.path.insert(0, os.path.join(interpreters.BUILDDIR, 'Modules'))
         try:
-            return importlib.import_module('_teststackless')
+            return importlib.import_module(name)
         finally:
             del sys.path[0]
-    return importlib.import_module('_teststackless')
+    return importlib.import_module(name)
 
 
 api = load()

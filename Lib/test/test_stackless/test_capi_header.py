@@ -1,5 +1,5 @@
-"""The header stackless_api.h: a C and a C++ compiler accept it alone, and each of its names is exported, documented
-and tested."""
+"""The public headers: a C and a C++ compiler accept each alone, and each of its names is exported, documented and
+tested."""
 
 import ast
 import ctypes
@@ -15,6 +15,9 @@ import unittest
 from . import interpreters
 from .capi import api
 
+# The public headers, and their pages in Doc/reference.
+HEADERS = {'stackless_api.h': 'c-api.rst', 'stackless_protocol.h': 'c-protocol.rst'}
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -24,16 +27,25 @@ def include_folders():
     return [word.removeprefix('-I') for word in done.stdout.split()]
 
 
-def header_path():
-    """The header, in the first folder that has it."""
-    return next(path for path in (os.path.join(folder, 'stackless_api.h') for folder in include_folders())
+def header_path(header):
+    """The header of that name, in the first folder that has it."""
+    return next(path for path in (os.path.join(folder, header) for folder in include_folders())
                 if os.path.exists(path))
 
 
-def declared():
+def header_text(header):
+    with open(header_path(header), encoding='utf-8') as file:
+        return file.read()
+
+
+def functions(*headers):
+    """The names of functions and data that the headers declare."""
+    return {name for header in headers for name in re.findall(r'(?m)^PyAPI_\w+\([^)]*\) (\w+)', header_text(header))}
+
+
+def declared(header):
     """{name: comment} of all that the header declares: functions, data, macros and types."""
-    with open(header_path(), encoding='utf-8') as file:
-        text = file.read()
+    text = header_text(header)
     found = {}
     pattern = (r'(?s)/\* ((?:(?!\*/).)*?) \*/\n'
                r'(?:PyAPI_\w+\([^)]*\) (\w+)|#define (\w+)|typedef[^;{]*?\b(\w+)(?:\)\([^;]*\))?;'
@@ -41,7 +53,7 @@ def declared():
     for match in re.finditer(pattern, text):
         found[next(filter(None, match.groups()[1:]))] = match[1]
     every = re.findall(r'(?m)^PyAPI_\w+\([^)]*\) (\w+)|^#define (\w+)', text)
-    undocumented = {a or b for a, b in every} - set(found) - {'STACKLESS_API_H'}
+    undocumented = {a or b for a, b in every} - set(found) - {'STACKLESS_API_H', 'STACKLESS_PROTOCOL_H'}
     assert not undocumented, f'no comment precedes {undocumented}'
     return found
 
@@ -53,11 +65,12 @@ class Compiling(unittest.TestCase):
         if shutil.which(compiler) is None:
             self.fail(f'there is no {compiler}: install the Debian package g++')
         ours, *others = include_folders()
-        source = f'{before}#include "stackless_api.h"\nint one = STACKLESS_API_VERSION;\n'
-        done = subprocess.run([compiler, '-x', language, *options, '-Wall', '-Wextra', '-Werror', '-fsyntax-only',
-                               f'-I{ours}', *[f'-isystem{folder}' for folder in others], '-'],
-                              input=source, text=True, capture_output=True)
-        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        for header in HEADERS:
+            source = f'{before}#include "{header}"\nint one = STACKLESS_API_VERSION;\n'
+            done = subprocess.run([compiler, '-x', language, *options, '-Wall', '-Wextra', '-Werror', '-fsyntax-only',
+                                   f'-I{ours}', *[f'-isystem{folder}' for folder in others], '-'],
+                                  input=source, text=True, capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ''))
 
     def test_c(self):
         for standard in ('c99', 'c11', 'gnu17'):
@@ -77,10 +90,6 @@ class Compiling(unittest.TestCase):
 
 class Names(unittest.TestCase):
 
-    def functions(self):
-        with open(header_path(), encoding='utf-8') as file:
-            return set(re.findall(r'(?m)^PyAPI_\w+\([^)]*\) (\w+)', file.read()))
-
     def exported_by_library(self):
         done = subprocess.run(['nm', '-D', '--defined-only', interpreters.library()], capture_output=True, text=True,
                               check=True)
@@ -88,16 +97,16 @@ class Names(unittest.TestCase):
 
     def test_exported(self):
         """By what runs here, and by the library."""
-        functions = self.functions()
-        self.assertGreater(len(functions), 70)
+        names = functions(*HEADERS)
+        self.assertGreater(len(names), 70)
         here = ctypes.CDLL(None)
-        self.assertEqual({name for name in functions if not hasattr(here, name)}, set())
-        self.assertEqual(functions - self.exported_by_library(), set())
+        self.assertEqual({name for name in names if not hasattr(here, name)}, set())
+        self.assertEqual(names - self.exported_by_library(), set())
 
     def test_nothing_else_is_exported(self):
         ours = {name for name in self.exported_by_library()
-                if name.startswith(('PyTasklet_', 'PyChannel_', 'PyStackless_', 'Py_Unwind'))}
-        self.assertEqual(ours - self.functions(), set())
+                if name.startswith(('PyTasklet_', 'PyChannel_', 'PyStackless', 'Py_Unwind'))}
+        self.assertEqual(ours - functions(*HEADERS), set())
 
     def test_exercised(self):
         """Each function, macro and datum is called by the tests of the C API."""
@@ -117,22 +126,30 @@ class Names(unittest.TestCase):
             used |= {prefix + name for name in list(used)}
         types = {'PyTaskletObject', 'PyChannelObject', 'slp_schedule_hook_func', 'PyStackless_RunReport',
                  'STACKLESS_API_VERSION'}
-        self.assertEqual(set(declared()) - used - types, set())
+        self.assertEqual(set(declared('stackless_api.h')) - used - types, set())
 
     def test_wrapped(self):
         """The test extension has them all, so that none is left out by its being forgotten there."""
-        self.assertEqual({name for name in self.functions() if not hasattr(api, name)}, set())
+        self.assertEqual({name for name in functions('stackless_api.h') if not hasattr(api, name)}, set())
 
     @unittest.skipUnless(interpreters.SRCDIR, 'needs the source tree')
     def test_documented(self):
-        """Doc/reference/c-api.rst has each name, with the comment that the header has now."""
-        done = subprocess.run([sys.executable, '-B', os.path.join(interpreters.SRCDIR, 'Tools/docs/capi.py'), '--check',
-                               header_path(), os.path.join(interpreters.SRCDIR, 'Doc/reference/c-api.rst')],
-                              capture_output=True, text=True)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '', ''))
-        with open(os.path.join(interpreters.SRCDIR, 'Doc/reference/c-api.rst'), encoding='utf-8') as file:
-            page = file.read()
-        self.assertEqual({name for name in declared() if not re.search(rf'\b{name}\b', page)}, set())
+        """The pages of the reference have each name, with the comment that the header has now."""
+        tool = os.path.join(interpreters.SRCDIR, 'Tools/docs/capi.py')
+        for header, name in HEADERS.items():
+            path = os.path.join(interpreters.SRCDIR, 'Doc/reference', name)
+            done = subprocess.run([sys.executable, '-B', tool, '--check', header_path(header), path],
+                                  capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '', ''))
+            with open(path, encoding='utf-8') as file:
+                page = file.read()
+            self.assertEqual({name for name in declared(header) if not re.search(rf'\b{name}\b', page)}, set())
+
+    def test_protocol_is_exercised(self):
+        """The test extension uses each name of stackless_protocol.h."""
+        with open(os.path.join(interpreters.SRCDIR, 'Modules/_teststackless_protocol.c'), encoding='utf-8') as file:
+            used = set(re.findall(r'\w+', file.read()))
+        self.assertEqual(set(declared('stackless_protocol.h')) - used, set())
 
 
 class Host(unittest.TestCase):
