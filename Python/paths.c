@@ -196,8 +196,9 @@ has_library_of(const char *program, const char *prefix)
     return realpath(above, found) != NULL && realpath(ours, expected) != NULL && strcmp(found, expected) == 0;
 }
 
-/* Let sys._base_executable be the program in its tree when it was started through a link such as /usr/bin/python:
- * virtual environments are linked to it and look for the library from there.  0, or -1 with an error. */
+/* Let sys._base_executable be the program in its tree when it was started through a link such as
+ * /usr/bin/python: virtual environments are linked to it and look for the library from there.  0, or -1 with
+ * an error. */
 static int
 name_base_executable(PyObject *results)
 {

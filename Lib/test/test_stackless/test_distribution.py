@@ -307,5 +307,27 @@ class Venv(unittest.TestCase):
         self.assertEqual(interpreters.check_python(self, '-c', program, PYTHONPATH=target), 'done\n')
 
 
+@unittest.skipIf(interpreters.SRCDIR is None, 'the sources are not here')
+class DebianPackages(unittest.TestCase):
+    """debian/ says the same as the rest of the sources."""
+
+    @staticmethod
+    def read(name):
+        with open(os.path.join(interpreters.SRCDIR, name), encoding='utf-8') as file:
+            return file.read()
+
+    def test_build_dependencies(self):
+        """They are those that bootstrap installs, without what every build of a package has."""
+        installed = re.search(r'(?s)build_packages="(.*?)"', self.read('bootstrap')).group(1)
+        wanted = set(installed.replace('\\\n', ' ').split()) - {'binutils', 'gcc', 'libc6-dev', 'make'}
+        needed = re.search(r'(?s)Build-Depends:\n(.*?)\nBuild-Depends-Indep', self.read('debian/control')).group(1)
+        self.assertEqual({line.strip(' ,') for line in needed.splitlines()}, wanted | {'debhelper-compat (= 13)'})
+
+    def test_version(self):
+        """A package's version begins with that of the Python it is."""
+        version = re.match(r'stackless-python3\.11 \(([^+]*)\+stackless', self.read('debian/changelog')).group(1)
+        self.assertEqual(version, platform.python_version())
+
+
 if __name__ == '__main__':
     unittest.main()
