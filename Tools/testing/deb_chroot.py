@@ -27,7 +27,8 @@ NOT_COMPARED = ('/var/cache/', '/var/lib/apt/', '/var/lib/dpkg/', '/var/log/', '
                 '/etc/ld.so.cache', '/etc/apt/', '/root/')
 
 # Mounts what programs expect in the namespace of this one command.
-ENTER = 'mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/dev/shm" && exec chroot "$0" "$@"'
+ENTER = ('mount -t proc proc "$0/proc" && mount -t devpts devpts "$0/dev/pts" && mount -t tmpfs tmpfs "$0/dev/shm"'
+         ' && exec chroot "$0" "$@"')
 
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
                'LC_ALL': 'C.UTF-8', 'DEBIAN_FRONTEND': 'noninteractive'}
