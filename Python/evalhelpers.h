@@ -49,50 +49,16 @@ truth(PyObject *value)
     return PyObject_IsTrue(value);
 }
 
-/* The value of an int that has at most one digit. */
-static inline bool
-is_single_digit(PyObject *value)
-{
-    return (size_t)(Py_SIZE(value) + 1) <= 2;
-}
-
-static inline long
-single_digit_value(PyObject *value)
-{
-    return (long)Py_SIZE(value) * (long)((PyLongObject *)value)->ob_digit[0];
-}
-
-/* Can `value` stand in the one digit of an int that is not one of the shared small ones? */
-static inline bool
-fits_private_digit(long value)
-{
-    return (value >= _PY_NSMALLPOSINTS || value < -_PY_NSMALLNEGINTS) && value < PyLong_BASE
-           && value > -(long)PyLong_BASE;
-}
-
-/* Give an int that nobody else can see another value.  One-digit ints all have the same size. */
-static inline void
-overwrite_int(PyObject *op, long value)
-{
-    assert(PyLong_CheckExact(op) && is_single_digit(op) && fits_private_digit(value));
-    Py_SET_SIZE(op, value < 0 ? -1 : 1);
-    ((PyLongObject *)op)->ob_digit[0] = (digit)(value < 0 ? -value : value);
-}
-
 /* An int from a C long, where the caller owns `left` (a one-digit int) and has done with it: its
  * memory serves again when nobody else has it. */
 static inline PyObject *
 int_result(PyObject *left, long value)
 {
-    if (-_PY_NSMALLNEGINTS <= value && value < _PY_NSMALLPOSINTS) {
-        Py_DECREF(left);
-        return Py_NewRef((PyObject *)&_PyLong_SMALL_INTS[_PY_NSMALLNEGINTS + value]);
-    }
-    if (Py_REFCNT(left) == 1 && fits_private_digit(value)) {
-        overwrite_int(left, value);
+    if (Py_REFCNT(left) == 1 && slp_fits_private_digit(value)) {
+        slp_overwrite_int(left, value);
         return left;
     }
-    PyObject *result = PyLong_FromLong(value);
+    PyObject *result = slp_new_int(value);
     Py_DECREF(left);
     return result;
 }
@@ -104,6 +70,13 @@ static inline bool
 is_store_fast(_Py_CODEUNIT instruction)
 {
     return _Py_OPCODE(instruction) == STORE_FAST || _Py_OPCODE(instruction) == STORE_FAST__LOAD_FAST;
+}
+
+/* Is it a subscript that has not been specialised, as none is that gets a slice? */
+static inline bool
+is_subscript(_Py_CODEUNIT instruction)
+{
+    return _Py_OPCODE(instruction) == BINARY_SUBSCR || _Py_OPCODE(instruction) == BINARY_SUBSCR_ADAPTIVE;
 }
 
 /* The value slot of entry `hint` of a dict, if that entry is `name`'s; else NULL. */
@@ -245,6 +218,91 @@ two_digits_value(PyObject *value)
     }
 }
 
+/* container[index] where an index of one digit falls into a list, a tuple or a string; else NULL, without an
+ * exception.  The specialised forms know neither negative indices nor strings. */
+static inline PyObject *
+item_at_once(PyObject *container, PyObject *index)
+{
+    if (!PyLong_CheckExact(index) || !slp_is_one_digit(index)) {
+        return NULL;
+    }
+    const bool is_str = PyUnicode_CheckExact(container);
+    if (!is_str && !PyList_CheckExact(container) && !PyTuple_CheckExact(container)) {
+        return NULL;
+    }
+    const Py_ssize_t size = is_str ? PyUnicode_GET_LENGTH(container) : Py_SIZE(container);
+    Py_ssize_t i = slp_one_digit_value(index);
+    i += i < 0 ? size : 0;
+    if ((size_t)i >= (size_t)size) {
+        return NULL;
+    }
+    if (!is_str) {
+        return Py_NewRef(PyList_CheckExact(container) ? PyList_GET_ITEM(container, i)
+                                                      : PyTuple_GET_ITEM(container, i));
+    }
+    if (PyUnicode_READY(container) == 0 && PyUnicode_IS_ASCII(container)) {
+        return Py_NewRef((PyObject *)&_Py_SINGLETON(strings).ascii[PyUnicode_1BYTE_DATA(container)[i]]);
+    }
+    return NULL;
+}
+
+/* One end of a slice: `otherwise` for None; false where it is neither None nor an int of one digit. */
+static inline bool
+slice_end(PyObject *end, Py_ssize_t otherwise, Py_ssize_t *value)
+{
+    if (end == Py_None) {
+        *value = otherwise;
+        return true;
+    }
+    if (!PyLong_CheckExact(end) || !slp_is_one_digit(end)) {
+        return false;
+    }
+    *value = slp_one_digit_value(end);
+    return true;
+}
+
+/* container[start:stop] for a list, a tuple, a string or bytes, without a slice object; NULL without an
+ * exception where there is no such short cut (with MemoryError, too: the long way finds that out again). */
+static PyObject *
+slice_at_once(PyObject *container, PyObject *start, PyObject *stop)
+{
+    PyTypeObject *type = Py_TYPE(container);
+    Py_ssize_t size, low, high;
+    if (type == &PyUnicode_Type) {
+        size = PyUnicode_GET_LENGTH(container);
+    }
+    else if (type == &PyList_Type || type == &PyTuple_Type || type == &PyBytes_Type) {
+        size = Py_SIZE(container);
+    }
+    else {
+        return NULL;
+    }
+    if (!slice_end(start, 0, &low) || !slice_end(stop, size, &high)) {
+        return NULL;
+    }
+    Py_ssize_t count = PySlice_AdjustIndices(size, &low, &high, 1);
+    PyObject *part;
+    if (type == &PyList_Type) {
+        part = PyList_GetSlice(container, low, low + count);
+    }
+    else if (count == size) {
+        return Py_NewRef(container);
+    }
+    else if (type == &PyUnicode_Type) {
+        part = PyUnicode_Substring(container, low, low + count);
+    }
+    else if (type == &PyTuple_Type) {
+        part = PyTuple_GetSlice(container, low, low + count);
+    }
+    else {
+        part = PyBytes_FromStringAndSize(PyBytes_AS_STRING(container) + low, count);
+    }
+    if (part == NULL) {
+        PyErr_Clear();
+    }
+    return part;
+}
+
 /* An operator on two ints of at most two digits; NULL without an exception where there is no short
  * cut (NULL with MemoryError, too: the long way finds that out again).  Borrows its operands. */
 static PyObject *
@@ -286,7 +344,7 @@ short_int_operator(PyObject *left, PyObject *right, Py_ssize_t operator)
         break;
     case NB_LSHIFT:
     case NB_INPLACE_LSHIFT:
-        if (b < 0 || b > 31 || !is_single_digit(left)) {
+        if (b < 0 || b > 31 || !slp_is_one_digit(left)) {
             return NULL;
         }
         result = (int64_t)((uint64_t)a << b);
@@ -296,29 +354,26 @@ short_int_operator(PyObject *left, PyObject *right, Py_ssize_t operator)
         if (b == 0) {
             return NULL;
         }
-        result = a / b - (a % b != 0 && (a < 0) != (b < 0));   /* C truncates, Python floors */
+        result = slp_floor_divide(a, b);
         break;
     case NB_REMAINDER:
     case NB_INPLACE_REMAINDER:
         if (b == 0) {
             return NULL;
         }
-        result = a % b;
-        if (result != 0 && (a < 0) != (b < 0)) {
-            result += b;
-        }
+        result = slp_modulo(a, b);
         break;
     case NB_TRUE_DIVIDE:
     case NB_INPLACE_TRUE_DIVIDE:
         /* Two doubles divide exactly rounded when both ints are doubles: one digit surely is. */
-        if (b == 0 || !is_single_digit(left) || !is_single_digit(right)) {
+        if (b == 0 || !slp_is_one_digit(left) || !slp_is_one_digit(right)) {
             return NULL;
         }
         return PyFloat_FromDouble((double)a / (double)b);
     default:
         return NULL;
     }
-    return PyLong_FromLongLong(result);
+    return slp_new_int(result);
 }
 
 /* The same for two floats. */

@@ -43,6 +43,7 @@
 #include "slp_channel.h"
 #include "slp_exchange.h"
 #include "slp_generators.h"
+#include "slp_ints.h"
 #include "slp_loops.h"
 
 /* --- dispatch ----------------------------------------------------------------------------- */
@@ -245,7 +246,7 @@
         PyObject *dropped_ = (PyObject *)(op);                                                     \
         if (--dropped_->ob_refcnt == 0) {                                                          \
             frame->prev_instr = next - 1;                                                          \
-            _Py_Dealloc(dropped_);                                                                 \
+            Py_TYPE(dropped_)->tp_dealloc(dropped_);                                                        \
         }                                                                                          \
     } while (0)
 #define XDECREF(op)                                                                                \

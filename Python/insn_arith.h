@@ -150,12 +150,12 @@ LEAF(BINARY_OP_ADAPTIVE)
         PyObject *right = sp[-1];                                                                  \
         GUARD(PyLong_CheckExact(left) && PyLong_CheckExact(right));                                \
         PyObject *result;                                                                          \
-        if (SLP_LIKELY(is_single_digit(left) && is_single_digit(right))) {                         \
-            long a = single_digit_value(left);                                                     \
-            long b = single_digit_value(right);                                                    \
+        if (SLP_LIKELY(slp_is_one_digit(left) && slp_is_one_digit(right))) {                         \
+            long a = slp_one_digit_value(left);                                                     \
+            long b = slp_one_digit_value(right);                                                    \
             long value = expression;                                                               \
-            if (IS_STORED_BACK(left) && fits_private_digit(value)) {                               \
-                overwrite_int(left, value);                                                        \
+            if (IS_STORED_BACK(left) && slp_fits_private_digit(value)) {                           \
+                slp_overwrite_int(left, value);                                                    \
                 Py_DECREF(left);                                                                   \
                 Py_DECREF(right);                                                                  \
                 sp -= 2;                                                                           \
@@ -326,10 +326,10 @@ LEAF(COMPARE_OP_INT_JUMP)
     PyObject *left = sp[-2];
     PyObject *right = sp[-1];
     GUARD(PyLong_CheckExact(left) && PyLong_CheckExact(right));
-    GUARD(is_single_digit(left) && is_single_digit(right));
+    GUARD(slp_is_one_digit(left) && slp_is_one_digit(right));
     int mask = JUMP_MASK((_PyCompareOpCache *)next);
-    long a = single_digit_value(left);
-    long b = single_digit_value(right);
+    long a = slp_one_digit_value(left);
+    long b = slp_one_digit_value(right);
     sp -= 2;
     DECREF(left);
     DECREF(right);
@@ -416,6 +416,15 @@ INSTRUCTION(BINARY_SUBSCR)
 {
     PyObject *index = sp[-1];
     PyObject *container = sp[-2];
+    PyObject *result = item_at_once(container, index);
+    if (result != NULL) {
+        sp--;
+        sp[-1] = result;
+        DECREF(container);
+        DECREF(index);
+        next += CACHES(BINARY_SUBSCR);
+        NEXT();
+    }
     PyFunctionObject *getitem = python_special(container, &_Py_ID(__getitem__));
     if (getitem != NULL && !HOOKED()) {
         PyObject *args[2] = {container, index};
@@ -423,7 +432,7 @@ INSTRUCTION(BINARY_SUBSCR)
         Py_INCREF(getitem);
         ENTER_FUNCTION(getitem, args, 2, NULL, CACHES(BINARY_SUBSCR));
     }
-    PyObject *result = SLP_NOT_SOFT;
+    result = SLP_NOT_SOFT;
     if ((slp_has_heap_type(container) || PyType_Check(container)) && !HOOKED()) {
         _PyInterpreterFrame *top;
         result = slp_soft_getitem(tstate, frame, container, index, &top);
@@ -460,7 +469,7 @@ LEAF(BINARY_SUBSCR_ADAPTIVE)
         PyObject *container = sp[-2];                                                              \
         GUARD(PyLong_CheckExact(index) && check(container));                                       \
         GUARD((size_t)Py_SIZE(index) <= 1);                                                        \
-        Py_ssize_t i = single_digit_value(index);                                                  \
+        Py_ssize_t i = slp_one_digit_value(index);                                                  \
         GUARD(i < size(container));                                                                \
         PyObject *result = Py_NewRef(item(container, i));                                          \
         sp--;                                                                                      \
@@ -560,7 +569,7 @@ LEAF(STORE_SUBSCR_LIST_INT)
     PyObject *list = sp[-2];
     GUARD(PyLong_CheckExact(index) && PyList_CheckExact(list));
     GUARD((size_t)Py_SIZE(index) <= 1);
-    Py_ssize_t i = single_digit_value(index);
+    Py_ssize_t i = slp_one_digit_value(index);
     GUARD(i < PyList_GET_SIZE(list));
     PyObject *old = PyList_GET_ITEM(list, i);
     PyList_SET_ITEM(list, i, sp[-3]);

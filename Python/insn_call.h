@@ -416,7 +416,7 @@ INSTRUCTION(PRECALL_NO_KW_LEN)
     if (length < 0) {
         ERROR();
     }
-    FINISH_CALL(PyLong_FromSsize_t(length), PAST_PRECALL_AND_CALL);
+    FINISH_CALL(slp_new_int(length), PAST_PRECALL_AND_CALL);
 }
 
 INSTRUCTION(PRECALL_NO_KW_ISINSTANCE)

@@ -92,6 +92,19 @@ INSTRUCTION(BUILD_SLICE)
     PyObject *step = oparg == 3 ? *--sp : NULL;
     PyObject *stop = *--sp;
     PyObject *start = sp[-1];
+    if (step == NULL && is_subscript(*next) && !TRACED()) {
+        PyObject *part = slice_at_once(sp[-2], start, stop);
+        if (part != NULL) {
+            PyObject *container = sp[-2];
+            sp--;
+            sp[-1] = part;
+            DECREF(start);
+            DECREF(stop);
+            DECREF(container);
+            next += 1 + CACHES(BINARY_SUBSCR);
+            NEXT_AFTER_CALL();
+        }
+    }
     PyObject *slice = PySlice_New(start, stop, step);
     DECREF(start);
     DECREF(stop);

@@ -58,15 +58,15 @@ INSTRUCTION(FOR_ITER)
         long value = (long)((unsigned long)it->start + (unsigned long)it->index * (unsigned long)it->step);
         if (is_store_fast(*next) && !(cframe.use_tracing & ~SLP_COARSE)) {
             PyObject *old = LOCAL(_Py_OPARG(*next));
-            if (old != NULL && Py_REFCNT(old) == 1 && PyLong_CheckExact(old) && is_single_digit(old)
-                && fits_private_digit(value)) {
-                overwrite_int(old, value);
+            if (old != NULL && Py_REFCNT(old) == 1 && PyLong_CheckExact(old) && slp_is_one_digit(old)
+                && slp_fits_private_digit(value)) {
+                slp_overwrite_int(old, value);
                 it->index++;
                 next++;
                 NEXT();
             }
         }
-        PyObject *item = PyLong_FromLong(value);
+        PyObject *item = slp_new_int(value);
         if (item == NULL) {
             ERROR();
         }

@@ -9,7 +9,7 @@ INSTRUCTION(GET_LEN)
     if (length < 0) {
         ERROR();
     }
-    PyObject *result = PyLong_FromSsize_t(length);
+    PyObject *result = slp_new_int(length);
     if (result == NULL) {
         ERROR();
     }

@@ -65,8 +65,8 @@ INSTRUCTION(SLP_SUM_ITEM)
     PyObject *item = sp[-1], *sum = sp[-3];
     PyObject *result;
     if (PyLong_CheckExact(item) && PyLong_CheckExact(sum)) {
-        if (is_single_digit(item) && is_single_digit(sum)) {
-            result = int_result(sum, single_digit_value(sum) + single_digit_value(item));
+        if (slp_is_one_digit(item) && slp_is_one_digit(sum)) {
+            result = int_result(sum, slp_one_digit_value(sum) + slp_one_digit_value(item));
             sum = NULL;
         }
         else {

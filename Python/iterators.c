@@ -15,6 +15,7 @@
 
 #include "slp_frame.h"
 #include "slp_generators.h"
+#include "slp_ints.h"
 #include "slp_support.h"
 
 slp_soft_iterator slp_soft_iterators[SLP_MAX_SOFT_ITERATORS];
@@ -87,15 +88,6 @@ slp_iterator_state_fits(PyObject *iterator, long phase, PyObject *work)
 
 /* --- frames ------------------------------------------------------------------------------------- */
 
-/* A phase on the stack, an int that is seldom above 256. */
-static inline PyObject *
-phase_object(int phase)
-{
-    return SLP_LIKELY(phase < _PY_NSMALLPOSINTS)
-               ? Py_NewRef(&_Py_SINGLETON(small_ints)[_PY_NSMALLNEGINTS + phase])
-               : PyLong_FromLong(phase);
-}
-
 static inline int
 phase_number(PyObject *phase)
 {
@@ -111,7 +103,7 @@ wait_on_shim(slp_step *step, _PyInterpreterFrame *below)
 {
     int entry = step->guarded ? GUARDED_WAIT : WAIT;
     if (step->shim == NULL) {
-        PyObject *phase = phase_object(step->phase);
+        PyObject *phase = slp_new_int(step->phase);
         if (phase == NULL) {
             return NULL;
         }
@@ -125,7 +117,7 @@ wait_on_shim(slp_step *step, _PyInterpreterFrame *below)
     else {
         PyObject **slot = &step->shim->localsplus[SLOT_PHASE];
         if (phase_number(*slot) != step->phase) {
-            PyObject *phase = phase_object(step->phase);
+            PyObject *phase = slp_new_int(step->phase);
             if (phase == NULL) {
                 return NULL;
             }
@@ -208,7 +200,7 @@ ask_with_frames(slp_step *step, PyObject *iterator, _PyInterpreterFrame *below, 
     slp_soft_iterator *soft = (slp_soft_iterator *)type->tp_as_async;
     PyObject *answer = soft->quick == NULL ? SLP_NOT_SOFT : soft->quick(tstate, shim, iterator, top);
     if (answer == SLP_NOT_SOFT) {
-        PyObject *values[] = {Py_NewRef(iterator), phase_object(0), NULL};
+        PyObject *values[] = {Py_NewRef(iterator), slp_new_int(0), NULL};
         *top = slp_shim_push(tstate, shim, shim_iterator, 0, values, SLOTS);
         answer = *top == NULL ? NULL : SLP_ENTER;
     }
@@ -243,7 +235,7 @@ request_with_frames(slp_step *step, slp_do request, _PyInterpreterFrame *shim, _
     case SLP_DO_ITEM:
         func = slp_python_method(Py_TYPE(step->operands[0]), &_Py_ID(__getitem__));
         args[0] = step->operands[0];
-        args[1] = PyLong_FromSsize_t(step->index);
+        args[1] = slp_new_int(step->index);
         if (args[1] == NULL) {
             return NULL;
         }
@@ -498,7 +490,7 @@ ask_first(PyThreadState *tstate, _PyInterpreterFrame *below, slp_soft_iterator *
           PyGenObject *gen, _PyInterpreterFrame **top)
 {
     int entry = soft->first_guarded ? GUARDED_WAIT : WAIT;
-    PyObject *values[] = {Py_NewRef(iterator), phase_object(0), NULL, Py_NewRef(gen)};
+    PyObject *values[] = {Py_NewRef(iterator), slp_new_int(0), NULL, Py_NewRef(gen)};
     _PyInterpreterFrame *shim = slp_shim_push(tstate, below, shim_iterator, entry + 1, values, SLOTS + 1);
     if (shim == NULL) {
         return NULL;

@@ -4,6 +4,7 @@
 #include "slp_soft.h"
 
 #include "slp_frame.h"
+#include "slp_ints.h"
 #include "slp_softcall.h"
 
 /* A soft function with one argument, of a builtin with one, which C code checks otherwise. */
@@ -266,11 +267,32 @@ soft_pow(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyOb
     return nargs != 2 || kwnames != NULL ? SLP_NOT_SOFT : as_operator(tstate, below, args, NB_POWER, top);
 }
 
+/* divmod() of ints of one digit, answered at once. */
+static PyObject *
+divmod_ints(PyObject *left, PyObject *right)
+{
+    if (!PyLong_CheckExact(left) || !PyLong_CheckExact(right) || !slp_is_one_digit(left)
+        || !slp_is_one_digit(right) || Py_SIZE(right) == 0) {
+        return SLP_NOT_SOFT;
+    }
+    const long a = slp_one_digit_value(left), b = slp_one_digit_value(right);
+    PyObject *quotient = slp_new_int(slp_floor_divide(a, b));
+    PyObject *rest = slp_new_int(slp_modulo(a, b));
+    PyObject *pair = quotient != NULL && rest != NULL ? PyTuple_Pack(2, quotient, rest) : NULL;
+    Py_XDECREF(quotient);
+    Py_XDECREF(rest);
+    return pair;
+}
+
 static PyObject *
 soft_divmod(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    return nargs != 2 || kwnames != NULL ? SLP_NOT_SOFT : as_operator(tstate, below, args, SLP_DIVMOD, top);
+    if (nargs != 2 || kwnames != NULL) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *answer = divmod_ints(args[0], args[1]);
+    return answer == SLP_NOT_SOFT ? as_operator(tstate, below, args, SLP_DIVMOD, top) : answer;
 }
 
 static PyObject *

@@ -1,6 +1,7 @@
 /* What makes one value of many: sum, any, all, min, max, `x in g` (slp_loops.h). */
 #include "slp_loops.h"
 
+#include "slp_ints.h"
 #include "slp_opcodes.h"
 #include "slp_softcall.h"
 
@@ -56,11 +57,48 @@ soft_all(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyOb
     return test_items(tstate, below, shim_all, args, nargs, kwnames, top);
 }
 
+/* The least (`comparison` Py_LT) or the greatest (Py_GT) of ints of one digit, or of floats: answered here,
+ * since C takes longer to sort its arguments out than to compare.  SLP_NOT_SOFT where there are others. */
+static PyObject *
+extreme_number(PyObject *const *args, Py_ssize_t nargs, int comparison)
+{
+    PyTypeObject *type = Py_TYPE(args[0]);
+    PyObject *best = args[0];
+    if (type == &PyFloat_Type) {
+        for (Py_ssize_t i = 1; i < nargs; i++) {
+            if (!PyFloat_CheckExact(args[i])) {
+                return SLP_NOT_SOFT;
+            }
+            double value = PyFloat_AS_DOUBLE(args[i]), champion = PyFloat_AS_DOUBLE(best);
+            if (comparison == Py_LT ? value < champion : value > champion) {
+                best = args[i];
+            }
+        }
+        return Py_NewRef(best);
+    }
+    if (type != &PyLong_Type || !slp_is_one_digit(best)) {
+        return SLP_NOT_SOFT;
+    }
+    for (Py_ssize_t i = 1; i < nargs; i++) {
+        if (!PyLong_CheckExact(args[i]) || !slp_is_one_digit(args[i])) {
+            return SLP_NOT_SOFT;
+        }
+        long value = slp_one_digit_value(args[i]), champion = slp_one_digit_value(best);
+        if (comparison == Py_LT ? value < champion : value > champion) {
+            best = args[i];
+        }
+    }
+    return Py_NewRef(best);
+}
+
 /* min() and max(): of one iterable, or of the arguments; with `key` and `default`. */
 static PyObject *
-extreme(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *plain, PyCodeObject *by_key,
-        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+extreme(PyThreadState *tstate, _PyInterpreterFrame *below, int comparison, PyObject *const *args,
+        Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
+    if (nargs > 1 && kwnames == NULL) {
+        return extreme_number(args, nargs, comparison);
+    }
     PyObject *key = NULL, *instead = NULL;
     for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
@@ -89,6 +127,8 @@ extreme(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *plain, 
     }
     PyObject *values[] = {instead, key, iterable, iterable};
     PyObject *without_key[] = {instead, iterable, iterable};
+    PyCodeObject *plain = comparison == Py_LT ? shim_min : shim_max;
+    PyCodeObject *by_key = comparison == Py_LT ? shim_min_by : shim_max_by;
     PyObject *answer = key == NULL ? slp_enter_loop(tstate, below, plain, 0, without_key, 3, top)
                                    : slp_enter_loop(tstate, below, by_key, 0, values, 4, top);
     Py_DECREF(iterable);
@@ -99,14 +139,14 @@ static PyObject *
 soft_min(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
          Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    return extreme(tstate, below, shim_min, shim_min_by, args, nargs, kwnames, top);
+    return extreme(tstate, below, Py_LT, args, nargs, kwnames, top);
 }
 
 static PyObject *
 soft_max(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
          Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
-    return extreme(tstate, below, shim_max, shim_max_by, args, nargs, kwnames, top);
+    return extreme(tstate, below, Py_GT, args, nargs, kwnames, top);
 }
 
 PyObject *

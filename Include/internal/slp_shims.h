@@ -144,7 +144,7 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_UNPACK_CHECK   218   /* [before, list, iterator]: go on, if there are not too many items */
 #define SLP_UNPACKED       219   /* [before (, after), list]: push the items on the caller's stack */
 #define SLP_SORT_FAILED    220   /* [list, reverse, items, key, keys, exception]: a key function has raised */
-#define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add ints or floats and jump back, or go on */
+#define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add numbers and jump back; else go on */
 #define SLP_ADVANCE        227   /* [iterator, phase, work (, asked), value]: go on (slp_iterators.h) */
 #define SLP_TASK_STEPPED   228   /* [task, stand-in, ..., value]: finish a step of asyncio's */
 #define SLP_YIELD_ON       229   /* [..., value]: what the caller waits for yields it; oparg 1:

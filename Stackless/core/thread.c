@@ -21,6 +21,7 @@
 #include "slp_accounting.h"
 #include "slp_generators.h"
 #include "slp_idle.h"
+#include "slp_ints.h"
 #include "slp_scheduler.h"
 
 #include "internal/pycore_pylifecycle.h"
@@ -90,6 +91,9 @@ slp_atexit_call(PyInterpreterState *interp)
     slp_thread *th = slp_thread_peek(_PyThreadState_GET());
     if (th != NULL && th->next == NULL) {
         slp_pinned_end_all(th);
+    }
+    if (interp == PyInterpreterState_Main()) {
+        slp_ints_close();
     }
 }
 

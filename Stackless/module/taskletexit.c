@@ -5,6 +5,8 @@
  */
 #include "slp_bomb.h"
 
+#include "slp_ints.h"
+
 #include "internal/pycore_pylifecycle.h"
 
 PyDoc_STRVAR(taskletexit_doc,
@@ -27,6 +29,9 @@ PyObject *slp_pickle_import_module(const char *name);
 int
 slp_builtins_add_exceptions(PyObject *builtins)
 {
+    if (_PyThreadState_GET()->interp == PyInterpreterState_Main()) {
+        slp_ints_open();
+    }
     slp_TaskletExit.tp_base = (PyTypeObject *)PyExc_SystemExit;
     if (_PyBuiltins_AddExceptions(builtins) < 0 || PyType_Ready(&slp_TaskletExit) < 0) {
         return -1;
