@@ -7,7 +7,8 @@ slp_int_list slp_ints;
 static void
 int_dealloc(PyObject *op)
 {
-    if (SLP_LIKELY(slp_ints.room > 0 && PyLong_CheckExact(op) && slp_is_one_digit(op) && Py_SIZE(op) != 0)) {
+    if (SLP_LIKELY(slp_ints.room > 0 && PyLong_CheckExact(op) && slp_is_one_digit(op) && Py_SIZE(op) != 0
+                   && !_Py_tracemalloc_config.tracing)) {
         Py_SET_SIZE(op, (Py_ssize_t)slp_ints.first);
         slp_ints.first = (PyLongObject *)op;
         slp_ints.room--;

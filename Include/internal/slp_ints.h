@@ -11,12 +11,11 @@
  * Invariants:
  *   1. what waits is exactly an int, and was allocated for at least one digit;
  *   2. the list is empty, and nothing is put there, but between slp_ints_open() and slp_ints_close(); never
- *      in builds with AddressSanitizer, which shall see the end of every object.
+ *      in builds with AddressSanitizer; nothing moves while tracemalloc traces.  They shall see every object.
  */
 #include "slp_base.h"
 
 #include "internal/pycore_long.h"
-#include "internal/pycore_object.h"
 #include "internal/pycore_pymem.h"
 
 #define SLP_INTS_KEPT 256
@@ -74,15 +73,12 @@ static inline PyObject *
 slp_new_large_int(int64_t value)
 {
     PyLongObject *op = slp_ints.first;
-    if (SLP_UNLIKELY(op == NULL || !slp_fits_private_digit(value))) {
+    if (SLP_UNLIKELY(op == NULL || !slp_fits_private_digit(value) || _Py_tracemalloc_config.tracing)) {
         return PyLong_FromLongLong(value);
     }
     slp_ints.first = (PyLongObject *)Py_SIZE(op);
     slp_ints.room++;
     slp_overwrite_int((PyObject *)op, value);
-    if (SLP_UNLIKELY(_Py_tracemalloc_config.tracing)) {
-        _PyTraceMalloc_NewReference((PyObject *)op);
-    }
     Py_SET_REFCNT(op, 1);
     return (PyObject *)op;
 }

@@ -8,6 +8,7 @@ does not make another one.  Nobody must be able to tell.
 import operator
 import random
 import sys
+import tracemalloc
 import unittest
 
 # Instructions are specialised after this many rounds at the latest.
@@ -420,6 +421,86 @@ class TestOperators(unittest.TestCase):
                 shift(1000, 2)
             with self.assertRaisesRegex(ValueError, "negative shift count"):
                 shift(1000, -1)
+
+
+class TestAtOnce(unittest.TestCase):
+    """What is answered without a call of C is what C answers."""
+
+    VALUES = (0, 1, 3, -1, -3, 6, -6, 7, -7, 100, -100, 2**30, -2**31, True, None)
+    SEQUENCES = ([], [1, 2, 3, 4, 5, 6], (), (1, 2, 3, 4, 5, 6), '', 'abcdef', 'a\xe9\u20acdef', b'', b'abcdef',
+                 bytearray(b'abcdef'), range(6))
+
+    def outcome(self, function, *args):
+        """What the function returns, with its type, or the exception that it raises."""
+        try:
+            result = function(*args)
+        except Exception as exc:
+            return type(exc), str(exc)
+        return type(result), result
+
+    def compare(self, ours, reference, *args):
+        for _ in range(3):
+            self.assertEqual(self.outcome(ours, *args), self.outcome(reference, *args), args)
+
+    def test_indices(self):
+        for sequence in self.SEQUENCES:
+            for index in self.VALUES:
+                self.compare(lambda s, i: s[i], operator.getitem, sequence, index)
+
+    def test_slices(self):
+        def reference(sequence, start, stop):
+            return operator.getitem(sequence, slice(start, stop))
+
+        for sequence in self.SEQUENCES:
+            for start in self.VALUES:
+                for stop in self.VALUES:
+                    self.compare(lambda s, i, j: s[i:j], reference, sequence, start, stop)
+        self.compare(lambda s, i, j: s[i:j], reference, 'abc', 'x', 1)
+
+    def test_whole_slices_of_what_cannot_change_are_the_same_object(self):
+        for sequence in ('abcdef', (1, 2, 3), b'abcdef'):
+            self.assertIs(sequence[:], sequence)
+        numbers = [1, 2]
+        self.assertIsNot(numbers[:], numbers)
+
+    def test_slices_of_subclasses_ask_them(self):
+        for base in (list, tuple, str, bytes):
+            class Asked(base):
+                def __getitem__(self, index):
+                    return index
+
+            self.assertEqual(Asked()[1:2], slice(1, 2))
+
+    def test_extremes(self):
+        nan = float('nan')
+        numbers = [0, 1, -1, 1000, -1000, 2**30, 2**70, True, 0.0, -0.0, 1.5, nan]
+        for left in numbers:
+            for right in numbers:
+                self.assertIs(min(left, right), right if right < left else left)
+                self.assertIs(max(left, right), right if right > left else left)
+        self.assertEqual(min(5, 3, 4), 3)
+        self.assertEqual(max(5.0, 7.0, 6.0), 7.0)
+        self.assertRaises(TypeError, min, 5, 'x')
+
+    def test_divmod(self):
+        for left in (0, 1, 7, -7, 300, -300, 2**30 - 1, 2**30, -2**62):
+            for right in (1, -1, 3, -3, 1000, -1000, 2**31):
+                self.assertEqual(divmod(left, right), (left // right, left % right))
+        self.assertRaises(ZeroDivisionError, divmod, 1, 0)
+
+    def test_freed_ints_serve_again(self):
+        for count in (10, 1000):
+            numbers = [number * 1000 for number in range(count)]
+            self.assertEqual(sum(numbers), 1000 * count * (count - 1) // 2)
+            del numbers
+
+    def test_memory_of_ints_that_serve_again_is_traced(self):
+        tracemalloc.start()
+        try:
+            kept = [number + 100000 for number in range(10)]
+            self.assertTrue(all(tracemalloc.get_object_traceback(number) for number in kept))
+        finally:
+            tracemalloc.stop()
 
 
 class TestComparisons(unittest.TestCase):
