@@ -3,6 +3,7 @@
 
 slp_int_list slp_ints;
 
+#ifndef __SANITIZE_ADDRESS__
 /* tp_dealloc of int.  Instances of its subclasses come here, too, from their own tp_dealloc. */
 static void
 int_dealloc(PyObject *op)
@@ -16,6 +17,7 @@ int_dealloc(PyObject *op)
     }
     Py_TYPE(op)->tp_free(op);
 }
+#endif
 
 void
 slp_ints_open(void)

@@ -1,4 +1,4 @@
-/* An extension that is soft on Stackless Python, and runs on CPython as well: see Doc/reference/c-protocol.rst. */
+/* An extension that is soft on Stackless Python and runs on CPython as well: Doc/reference/c-protocol.rst. */
 #define _GNU_SOURCE
 #include "stackless_protocol.h"
 

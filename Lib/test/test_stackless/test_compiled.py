@@ -34,8 +34,7 @@ class Compiled(unittest.TestCase):
                                   check=True).stdout.split()
         source = os.path.join(cls.folder, cls.NAME + '.c')
         module = os.path.join(cls.folder, cls.NAME + sysconfig.get_config_var('EXT_SUFFIX'))
-        flags = (sysconfig.get_config_var('CFLAGS') or '').split() if interpreters.SANITIZED else []
-        command = [*interpreters.compiler(), '-shared', '-fPIC', '-O1', '-pthread', *flags, *includes, source,
+        command = [*interpreters.compiler(), '-shared', '-fPIC', '-O1', '-pthread', *includes, source,
                    '-o', module, '-lm']
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -97,8 +96,6 @@ class Portable(Compiled):
         '''))
 
     def test_on_the_base(self):
-        if interpreters.SANITIZED:
-            self.skipTest('the extension is instrumented, which the base is not')
         done = interpreters.run(interpreters.BASE, '-c', f'import sys; sys.path.insert(0, {self.folder!r})\n'
                                 'import portable_extension as sample\n' + textwrap.dedent(self.USE))
         self.assertEqual((done.returncode, done.stderr), (0, ''))
@@ -534,7 +531,7 @@ class CffiAbi(unittest.TestCase):
             del got[:]
             tasklet(libc.qsort)(ffi.new('int[2]'), 2, 4, raising)
             run()
-            assert got == [KeyError], got
+            assert set(got) == {KeyError}, got   # AddressSanitizer's qsort() compares twice
         ''')
 
 
