@@ -13,7 +13,8 @@ exclude_patterns = ["figures"]
 highlight_language = "none"
 nitpicky = True
 # Names that CPython's documentation describes.
-nitpick_ignore = [("c:identifier", name) for name in ("PyObject", "PyTypeObject", "PyMethodDef", "size_t")]
+nitpick_ignore = [("c:identifier", name) for name in ("PyObject", "PyTypeObject", "PyMethodDef", "PyModuleDef",
+                                                      "size_t")]
 nitpick_ignore += [("py:exc", name) for name in ("TypeError",)]
 
 html_theme = "alabaster"

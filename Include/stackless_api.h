@@ -409,4 +409,8 @@ PyAPI_FUNC(int) PyStackless_kill_tasks_with_stacks(int allthreads);
 }
 #endif
 
+/* METH_STACKLESS, and what C functions with that flag ask the interpreter with: sources for historic
+ * Stackless include no other header. */
+#include "stackless_protocol.h"
+
 #endif

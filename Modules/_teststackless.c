@@ -8,9 +8,6 @@
 
 #include "pythread.h"
 
-/* For functions that may answer Py_UnwindToken. */
-#define FLAG_STACKLESS 0x0100
-
 /* --- arguments and results --- */
 
 static PyObject *null_object;
@@ -253,7 +250,7 @@ call_method_main(PyObject *o, PyObject *name, PyObject *text, PyObject *number)
 /* --- the functions --- */
 
 #define PLAIN METH_FASTCALL
-#define SOFT (METH_FASTCALL | FLAG_STACKLESS)
+#define SOFT (METH_FASTCALL | METH_STACKLESS)
 
 /* name, flags, number of arguments, result */
 #define FUNCTIONS(X)                                                                                         \

@@ -35,8 +35,8 @@ class HeaderError(Exception):
 def markup(text, indent):
     """A comment as reStructuredText, names of the API as references."""
     text = ' '.join(re.sub(r'\n \*', '\n', text).split())
-    text = text.replace('*value', '``*value``').replace('klass(*args)', '``klass(*args)``')
-    text = text.replace('func(*args, **kwds)', '``func(*args, **kwds)``')
+    # What has a * is code: callable(*args, **kwargs), *value.
+    text = re.sub(r'(?<![`\w.])[\w.]*\([^()`]*\*[^()`]*\)|(?<![`\w*(])\*\w+', r'``\g<0>``', text)
     text = re.sub(r'\b(Py(?:Tasklet|Channel|Stackless)_\w+)\(\)', r':c:func:`\1`', text)
     text = re.sub(r'(?<![:`\w])((?:Py|PY)_WATCHDOG_[A-Z_]*[A-Z]|PyStackless_BUDGET_REMOVE)\b', r':c:macro:`\1`', text)
     text = re.sub(r'(?<!`)\b(Py_WATCHDOG_|_nr)(?=[ .,])', r'``\1``', text)
