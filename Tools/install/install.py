@@ -6,7 +6,7 @@ place (Python/paths.c), and so do the other files, each by one of the forms at H
     install.py ... install --prefix P --destdir D      what `make install` runs
     install.py ... uninstall --prefix P --destdir D
     install.py ... write-config --output FILE          python3.11-config
-    install.py ... write-pc --output FILE              python-3.11.pc or python-3.11-embed.pc
+    install.py ... write-pc --output FILE              python-3.11.pc, python-3.11-embed.pc, stackless-embed.pc
     install.py ... freeze-site --output FILE.c         the installed tree's site module, to be linked in
 
 The standard library is copied from the base's packages.  Debian adapts a few of its files to the system's Python
@@ -35,6 +35,8 @@ VERSION = '3.11'
 PYTHON_DIR = 'python' + VERSION
 LIBRARY = 'libpython3.11.so.1.0'
 RECORD = 'stackless-installed-files.txt'
+# The pkg-config name of the library for programs that embed, which then find it where it lies.
+EMBED = 'stackless-embed'
 EXAMPLES = ('share', 'doc', 'stackless-python', 'examples')
 WHEELS = '/usr/share/python-wheels'
 LICENCE_OF_BASE = '/usr/share/doc/libpython3.11-stdlib/copyright'
@@ -188,6 +190,7 @@ class Installer:
         for name in ('python-3.11', 'python-3.11-embed'):
             self.write(pkgconfig(self.options, name, installed=True), 'lib', 'pkgconfig', name + '.pc')
             self.link(name + '.pc', 'lib', 'pkgconfig', name.replace('-3.11', '3') + '.pc')
+        self.write(pkgconfig(self.options, EMBED, installed=True), 'lib', 'pkgconfig', EMBED + '.pc')
 
     def headers(self):
         self.copy_tree(self.options.base_include, 'include', PYTHON_DIR)
@@ -422,9 +425,11 @@ def config_script(options, installed=False):
 
 
 def pkgconfig(options, name, installed=False):
-    """The text of a pkg-config file: for extensions, or for programs that embed."""
+    """The text of a pkg-config file: for extensions, for programs that embed, and EMBED."""
     includes, libs = flags(options, 'pkg-config', installed)
     embed = name.endswith('-embed')
+    if name == EMBED and installed:
+        libs += ' -Wl,-rpath,%s/lib' % HERE['pkg-config']
     purpose = 'Embed Stackless Python into an application' if embed else 'Build a C extension for Stackless Python'
     return '\n'.join([
         'prefix=' + (PKGCONFIG_PREFIX if installed else os.path.abspath(options.builddir)),

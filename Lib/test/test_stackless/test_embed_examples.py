@@ -1,0 +1,156 @@
+"""The programs in examples/embed, which embed Python, build with pkg-config and do what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from . import interpreters
+from .cases import needs_soft_switches
+from .test_examples import EXAMPLES
+
+GAME = EXAMPLES / 'embed' / 'game'
+RESULT = re.compile(r'tick (\d+), (\d+) actors, (\d+) runnable, (\d+) blocked, world ([0-9a-f]{16})\n\Z')
+
+
+def pkg_config():
+    """The environment in which pkg-config finds our files."""
+    folder = os.path.dirname(interpreters.library())
+    return {'PKG_CONFIG_PATH': folder if interpreters.BUILDDIR else os.path.join(folder, 'pkgconfig')}
+
+
+def has_sdl():
+    return subprocess.run(['pkg-config', '--exists', 'sdl2']).returncode == 0
+
+
+class EmbedExample(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='embed')
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+
+    def output(self, *command, status=0, errors='', **env):
+        """What a command prints, which must end with this status and these errors."""
+        done = interpreters.run(*map(str, command), cwd=self.folder, **interpreters.EMBEDDED, **env)
+        self.assertEqual((done.returncode, done.stderr), (status, errors), done.stdout)
+        return done.stdout
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+
+class TestHello(EmbedExample):
+    def test_ten_lines(self):
+        flags = self.output('pkg-config', '--cflags', '--libs', 'stackless-embed', **pkg_config()).split()
+        sanitized = [flag for flag in self.output(interpreters.config_script(), '--embed', '--ldflags').split()
+                     if flag.startswith('-fsanitize')]
+        self.output(*interpreters.compiler(), EXAMPLES / 'embed' / 'hello.c', '-o', self.path('hello'), *flags,
+                    *sanitized)
+        self.assertEqual(self.output(self.path('hello')), 'hello from Ada\nhello from Grace\n')
+
+
+class TestGame(EmbedExample):
+    """The game without a window. With --budget 0 the scripts of each tick run until all wait."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.game = os.path.join(cls.folder, 'game')
+        cls.build('SDL=')
+
+    @classmethod
+    def build(cls, *options):
+        flags = interpreters.run(interpreters.config_script(), '--embed', '--ldflags').stdout.strip()
+        shutil.rmtree(cls.game, True)
+        done = interpreters.run('make', '-C', str(GAME), f'BUILD={cls.folder}', f'LDFLAGS={flags}',
+                                f'CC={" ".join(interpreters.compiler())}', '-B', *options, **pkg_config())
+        if done.returncode != 0 or done.stderr:
+            raise AssertionError(f'{done.stdout}\n{done.stderr}')
+
+    def play(self, *options):
+        """(tick, actors, runnable, blocked, checksum) at the end, and what was printed before."""
+        printed = self.output(self.game, '--headless', *options)
+        match = RESULT.search(printed)
+        self.assertTrue(match, printed)
+        return (*map(int, match.groups()[:4]), match[5]), printed[:match.start()]
+
+    def state(self, *options):
+        return self.play('--budget', '0', *options)[0]
+
+    def test_the_same_game_every_time(self):
+        first = self.state('--ticks', '200')
+        self.assertEqual(first[:4], (200, 10000, 0, 10000))
+        self.assertEqual(self.state('--ticks', '200'), first)
+        self.assertNotEqual(self.state('--ticks', '200', '--seed', '2')[4], first[4])
+
+    @needs_soft_switches
+    def test_a_saved_game_goes_on_in_another_process(self):
+        town = '--actors', '2000'
+        through = self.state(*town, '--ticks', '1500')
+        halfway = self.state(*town, '--ticks', '700', '--save', self.path('saved'))
+        self.assertNotEqual(halfway[4], through[4])
+        self.assertEqual(self.state('--load', self.path('saved'), '--ticks', '700'), halfway)
+        self.assertEqual(self.state('--load', self.path('saved'), '--ticks', '1500'), through)
+
+    @needs_soft_switches
+    def test_a_saved_game_keeps_who_had_no_time(self):
+        tick, actors, runnable, blocked, checksum = self.play(
+            '--ticks', '1', '--budget', '0.000001', '--save', self.path('busy'))[0]
+        self.assertGreater(runnable, 0)
+        self.assertEqual(runnable + blocked, actors)
+        self.assertEqual(self.state('--load', self.path('busy'), '--ticks', '300')[:4], (300, actors, 0, actors))
+
+    def test_a_budget_interrupts_scripts(self):
+        (_, actors, runnable, blocked, _), lines = self.play('--ticks', '60', '--budget', '0.000001', '--profile')
+        self.assertGreater(runnable, 0)
+        self.assertEqual(runnable + blocked, actors)
+        self.assertRegex(lines, r'\Atick 60: 10000 tasklets, \d+ switches, [\d.]+ ms a frame, '
+                                r'overshoot [\d.]+ ms, \d+ left over, stopped: (villager|baker|guard) \d+\n\Z')
+
+    def test_reloaded_behaviours_count_from_the_next_day_on(self):
+        town = '--actors', '500', '--ticks', '1500'
+        changed = self.path('changed.py')
+        source = (GAME / 'scripts' / 'behaviours.py').read_text()
+        with open(changed, 'w') as file:
+            file.write(source)
+        plain = self.state(*town)
+        self.assertEqual(self.state(*town, '--reload', changed + '@300'), plain)
+        self.assertIn('me.earn(2)', source)
+        with open(changed, 'w') as file:
+            file.write(source.replace('me.earn(2)', 'me.earn(3)'))
+        reloaded = self.state(*town, '--reload', changed + '@300')
+        self.assertEqual(reloaded[:4], plain[:4])
+        self.assertNotEqual(reloaded[4], plain[4])
+
+    def test_options(self):
+        hint = 'see the head of game.c for the options\n'
+        for options, problem in ((['--bogus'], 'there is no option --bogus'),
+                                 (['--headless'], '--headless needs --ticks'),
+                                 (['--ticks', 'x'], 'a number that is not negative has to follow --ticks'),
+                                 (['--save'], 'a file has to follow --save')):
+            self.output(self.game, *options, status=2, errors=f'game: {problem}\n{hint}')
+
+    def test_a_damaged_save_is_refused(self):
+        with open(self.path('damaged'), 'wb') as file:
+            file.write(b'nothing')
+        done = interpreters.run(self.game, '--headless', '--ticks', '9', '--load', self.path('damaged'),
+                                **interpreters.EMBEDDED)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn('UnpicklingError', done.stderr)
+
+    @unittest.skipUnless(has_sdl(), 'SDL2 (libsdl2-dev) is not installed')
+    def test_with_a_window(self):
+        self.addClassCleanup(self.build, 'SDL=')
+        self.build()
+        self.output(self.game, '--actors', '100', '--ticks', '70', '--picture', self.path('picture.bmp'),
+                    SDL_VIDEODRIVER='dummy')
+        with open(self.path('picture.bmp'), 'rb') as file:
+            picture = file.read()
+        self.assertEqual(picture[:2], b'BM')
+        self.assertGreaterEqual(len(set(picture[200::4])), 4)   # ground, walkers, sleepers, bar
+
+
+if __name__ == '__main__':
+    unittest.main()
