@@ -8,7 +8,7 @@
  *         --ticks N            end after so many ticks
  *         --headless           no window, as fast as can be; prints the state of the world at the end
  *         --load FILE          go on with a saved game
- *         --save FILE          where key S saves to and key L loads from (game.save); with --ticks also at end
+ *         --save FILE          where key S saves to and L loads from (game.save); with --ticks also at end
  *         --reload FILE@TICK   take the behaviours from this file, at that tick
  *         --picture FILE       write what is drawn at the end, a BMP file
  *         --profile            print the profiler line every sixty ticks
