@@ -387,6 +387,8 @@ call_last(slp_step *step, _PyInterpreterFrame *below, _PyInterpreterFrame **top)
     if (step->shim != NULL) {
         slp_frame_clear_and_pop(step->tstate, step->shim);
         step->shim = NULL;
+        /* C code that is called now looks at frames. */
+        step->tstate->cframe->current_frame = below;
     }
     PyObject *answer =
         step->tstate->interp->eval_frame != NULL

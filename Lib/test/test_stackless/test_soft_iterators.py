@@ -3,6 +3,7 @@ is what it is in CPython."""
 
 import gc
 import itertools
+import operator
 import os
 import sys
 import textwrap
@@ -161,6 +162,22 @@ class Depth(unittest.TestCase):
         for _ in range(20_000):
             it = map(lambda x: x + 1, it)
         self.assertEqual(next(it), 20_001)
+
+
+class Frames(unittest.TestCase):
+    def test_of_a_call_from_c(self):
+        """Where map() has waited for a generator and then calls a C function, what that calls has the right caller."""
+        class Named:
+            def names(self):
+                frame = sys._getframe()
+                names = []
+                while frame is not None and len(names) < 3:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
+                return names
+
+        names = list(map(operator.methodcaller("names"), (Named() for _ in range(2))))
+        self.assertEqual([each[:2] for each in names], [["names", "test_of_a_call_from_c"]] * 2)
 
 
 @needs_soft_switches
