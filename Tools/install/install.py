@@ -437,7 +437,7 @@ def pkgconfig(options, name, installed=False):
         'Name: Stackless Python',
         'Description: ' + purpose,
         'Version: ' + VERSION,
-        'Libs:' + (' %s -lpython3.11' % libs if embed else ''),
+        'Libs:' + (' %s -lpython3.11' % f'{libs} {options.link_flags}'.strip() if embed else ''),
         'Libs.private: ' + ' '.join(sysconfig.get_config_var('LIBS').split()),
         'Cflags: ' + includes,
         '',

@@ -19,6 +19,7 @@ import traceback
 
 RELEASE = 'bookworm'
 PACKAGES = ['stackless-python3.11', 'libstackless-python3.11']
+ALL_PACKAGES = [*PACKAGES, 'libstackless-python3.11-dev', 'stackless-python3.11-doc']
 TREE = '/usr/lib/stackless-python3.11'
 OUR_LIBRARY = TREE + '/lib/libpython3.11.so.1.0'
 
@@ -271,12 +272,12 @@ def development(system):
     Debian's are beside it, and stay what they are until ldconfig is told otherwise."""
     system.install('gcc', 'libc6-dev', 'pkg-config', 'python3', 'libpython3.11')
     before = system.state()
-    system.install(*our_files(system, *PACKAGES, 'libstackless-python3.11-dev', 'stackless-python3.11-doc'))
+    system.install(*our_files(system, *ALL_PACKAGES))
     system.expect('3.11', 'python3', '-c', 'import sys; assert "Stackless" not in sys.version; print(sys.version)')
     build_extension(system)
     embed(system)
     replace_library(system)
-    system.purge(*PACKAGES, 'libstackless-python3.11-dev', 'stackless-python3.11-doc')
+    system.purge(*ALL_PACKAGES)
     shutil.rmtree(system.root + '/work')
     check_same_state(before, system.state())
 
@@ -422,6 +423,9 @@ def main():
     os.makedirs(scratch, exist_ok=True)
     if not os.path.isdir(base):
         make_base(base)
+    absent = [name for name in ALL_PACKAGES if not glob.glob(f'{options.packages}/{name}_*.deb')]
+    if absent:
+        sys.exit(f'deb_chroot: {options.packages} has no package {", ".join(absent)}: `make deb`')
     failed = 0
     chosen = [scenario for scenario in SCENARIOS if not options.only or scenario.__name__ in options.only]
     for scenario in chosen:
