@@ -91,7 +91,7 @@ class System:
     def try_run(self, *command, user=None, cwd='/', **env):
         """Run a command in it; return the CompletedProcess, with errors in its output."""
         if user:
-            command = ('setpriv', '--reuid', user, '--regid', user, '--clear-groups', *command)
+            command = ('setpriv', '--reuid', user, '--regid', 'nogroup', '--clear-groups', *command)
         if cwd != '/':
             command = ('env', '-C', cwd, *command)
         return subprocess.run(['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', ENTER, self.root,
