@@ -77,8 +77,10 @@ class Compiling(unittest.TestCase):
             self.accept(interpreters.compiler()[0], 'c', f'-std={standard}', '-pedantic')
 
     def test_cxx(self):
+        name = interpreters.compiler()[0].replace('gcc', 'g++')
+        name = name if 'g++' in name and shutil.which(name) else 'g++'
         for standard in ('c++11', 'c++17', 'c++20'):
-            self.accept('g++', 'c++', f'-std={standard}', '-pedantic', '-Wno-register')
+            self.accept(name, 'c++', f'-std={standard}', '-pedantic', '-Wno-register')
 
     def test_limited_api(self):
         self.accept(interpreters.compiler()[0], 'c', '-std=c99', before='#define Py_LIMITED_API 0x030b0000\n')
