@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -12,6 +14,7 @@ from .cases import needs_soft_switches
 from .test_examples import EXAMPLES
 
 GAME = EXAMPLES / 'embed' / 'game'
+SERVER = EXAMPLES / 'embed' / 'server'
 RESULT = re.compile(r'tick (\d+), (\d+) actors, (\d+) runnable, (\d+) blocked, world ([0-9a-f]{16})\n\Z')
 
 
@@ -40,6 +43,15 @@ class EmbedExample(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    @classmethod
+    def make(cls, source, *options):
+        """Build the example in this folder of ours with its own Makefile."""
+        flags = interpreters.run(interpreters.config_script(), '--embed', '--ldflags').stdout.strip()
+        done = interpreters.run('make', '-C', str(source), f'BUILD={cls.folder}', f'LDFLAGS={flags}',
+                                f'CC={" ".join(interpreters.compiler())}', '-B', *options, **pkg_config())
+        if done.returncode != 0 or done.stderr:
+            raise AssertionError(f'{done.stdout}\n{done.stderr}')
+
 
 class TestHello(EmbedExample):
     def test_ten_lines(self):
@@ -58,16 +70,7 @@ class TestGame(EmbedExample):
     def setUpClass(cls):
         super().setUpClass()
         cls.game = os.path.join(cls.folder, 'game')
-        cls.build('SDL=')
-
-    @classmethod
-    def build(cls, *options):
-        flags = interpreters.run(interpreters.config_script(), '--embed', '--ldflags').stdout.strip()
-        shutil.rmtree(cls.game, True)
-        done = interpreters.run('make', '-C', str(GAME), f'BUILD={cls.folder}', f'LDFLAGS={flags}',
-                                f'CC={" ".join(interpreters.compiler())}', '-B', *options, **pkg_config())
-        if done.returncode != 0 or done.stderr:
-            raise AssertionError(f'{done.stdout}\n{done.stderr}')
+        cls.make(GAME, 'SDL=')
 
     def play(self, *options):
         """(tick, actors, runnable, blocked, checksum) at the end, and what was printed before."""
@@ -142,14 +145,108 @@ class TestGame(EmbedExample):
 
     @unittest.skipUnless(has_sdl(), 'SDL2 (libsdl2-dev) is not installed')
     def test_with_a_window(self):
-        self.addClassCleanup(self.build, 'SDL=')
-        self.build()
+        self.addClassCleanup(self.make, GAME, 'SDL=')
+        self.make(GAME)
         self.output(self.game, '--actors', '100', '--ticks', '70', '--picture', self.path('picture.bmp'),
                     SDL_VIDEODRIVER='dummy')
         with open(self.path('picture.bmp'), 'rb') as file:
             picture = file.read()
         self.assertEqual(picture[:2], b'BM')
         self.assertGreaterEqual(len(set(picture[200::4])), 4)   # ground, walkers, sleepers, bar
+
+
+class Client:
+    """One who talks with the server."""
+
+    def __init__(self, test, port):
+        self.socket = socket.create_connection(('127.0.0.1', port), timeout=60)
+        test.addCleanup(self.socket.close)
+        self.file = self.socket.makefile('r', encoding='utf-8')
+        test.addCleanup(self.file.close)
+
+    def say(self, *lines):
+        self.socket.sendall(''.join(f'{line}\n' for line in lines).encode())
+
+    def hear(self, count=1):
+        return [self.file.readline().rstrip('\n') for n in range(count)]
+
+
+class TestServer(EmbedExample):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.make(SERVER)
+
+    def serve(self, *options):
+        """Start the server; its port."""
+        self.server = subprocess.Popen(
+            [self.path('server'), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=interpreters.clean_environment(**interpreters.EMBEDDED))
+        self.addCleanup(self.server.communicate)
+        self.addCleanup(self.server.kill)
+        return int(self.server.stdout.readline().rpartition(':')[2])
+
+    def enter(self, port, name):
+        client = Client(self, port)
+        client.say(name)
+        self.assertEqual(client.hear(2), ['your name?', f'{name} is here'])
+        return client
+
+    def end(self, errors=''):
+        """End the server as an administrator does."""
+        self.server.send_signal(signal.SIGTERM)
+        _, printed = self.server.communicate(timeout=120)
+        self.assertEqual(self.server.returncode, 0, printed)
+        self.assertRegex(printed, errors or r'\A\Z')
+
+    def test_clients_of_all_threads_hear_each_other(self):
+        port = self.serve('--threads', '3')
+        clients = []
+        for n in range(12):
+            clients.append(self.enter(port, f'client{n}'))
+            for client in clients[:-1]:
+                self.assertEqual(client.hear(), [f'client{n} is here'])
+        clients[0].say('hello', 'how are you', 'é' * 30000)
+        for client in clients:
+            self.assertEqual(client.hear(3), ['client0: hello', 'client0: how are you', 'client0: ' + 'é' * 30000])
+        clients[1].say('/quit')
+        self.assertEqual(clients[1].hear(2), ['goodbye', ''])
+        clients[2].socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(clients[0].hear(2), ['client1 is gone', 'client2 is gone'])
+        clients[0].say('/who')
+        self.assertEqual(clients[0].hear(), [' '.join(sorted(f'client{n}' for n in (0, *range(3, 12))))])
+        self.end()
+        for client in clients[3:]:
+            self.assertTrue(client.file.read().endswith('goodbye\n'))
+
+    def test_one_that_computes_does_not_stop_the_others(self):
+        port = self.serve('--threads', '1', '--budget', '1')
+        spinner, other = self.enter(port, 'spinner'), self.enter(port, 'other')
+        self.assertEqual(spinner.hear(), ['other is here'])
+        spinner.say('/spin')
+        other.say('hello', 'are you busy?')
+        self.assertEqual(other.hear(2), ['other: hello', 'other: are you busy?'])
+        other.say('/stop')
+        self.assertEqual(spinner.hear(3), ['other: hello', 'other: are you busy?', 'interrupted'])
+        self.end()
+
+    def test_errors_end_one_conversation(self):
+        port = self.serve('--threads', '1')
+        failing, other = self.enter(port, 'failing'), self.enter(port, 'other')
+        failing.say('/fail')
+        self.assertEqual(failing.hear(3), ['other is here', 'goodbye', ''])
+        self.assertEqual(other.hear(), ['failing is gone'])
+        self.end(r'ValueError: failing said so\n\Z')
+
+    def test_many_that_come_and_go(self):
+        port = self.serve('--threads', '2')
+        for n in range(300):
+            client = Client(self, port)
+            client.say(f'visitor{n % 7}', '/quit')
+            self.assertEqual(client.hear(4), ['your name?', f'visitor{n % 7} is here', 'goodbye', ''])
+        left = [Client(self, port) for n in range(100)]
+        self.assertEqual([client.hear() for client in left], [['your name?']] * 100)
+        self.end()
 
 
 if __name__ == '__main__':
