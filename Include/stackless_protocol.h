@@ -124,11 +124,30 @@ PyAPI_FUNC(void) PyStackless_PassOfferTo(PyObject *callable);
 /* The same, if op, an object, takes offers when it is called. */
 #define STACKLESS_PROMOTE(op) ((stackless) ? PyStackless_PassOfferTo((PyObject *)(op)) : (void)0)
 
+/* The same, if the function in the slot (a name as tp_call) of the type of op takes offers.  Here only
+ * tp_call does, so that what other slots call nests. */
+#define STACKLESS_PROMOTE_METHOD(op, slot)                                                                   \
+    ((stackless) && offsetof(PyTypeObject, slot) == offsetof(PyTypeObject, tp_call)                          \
+         ? PyStackless_PassOfferTo((PyObject *)(op))                                                         \
+         : (void)0)
+
 /* Take an offer back that was passed on, and that nobody has taken. */
 #define STACKLESS_RETRACT() ((void)PyStackless_TakeOffer())
 
 /* The same: behind a call that should have taken it. */
 #define STACKLESS_ASSERT() STACKLESS_RETRACT()
+
+/* STACKLESS_GETARG() in func, a vectorcall function; sources for Stackless 3.8 spell it so. */
+#define STACKLESS_VECTORCALL_GETARG(func) STACKLESS_GETARG()
+
+/* STACKLESS_PROMOTE_ALL() before a vectorcall of func. */
+#define STACKLESS_VECTORCALL_PROMOTE_ALL(func) STACKLESS_PROMOTE_ALL()
+
+/* STACKLESS_RETRACT() after a vectorcall of func. */
+#define STACKLESS_VECTORCALL_RETRACT(func) STACKLESS_RETRACT()
+
+/* STACKLESS_ASSERT() after a vectorcall of func. */
+#define STACKLESS_VECTORCALL_ASSERT(func) STACKLESS_ASSERT()
 
 #ifdef __cplusplus
 }

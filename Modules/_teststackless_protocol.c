@@ -366,6 +366,23 @@ promoted_all(PyObject *module, PyObject *callable)
     return PyStackless_Call_nr(callable, NULL, NULL);
 }
 
+/* The same as the slots of types and vectorcall functions spell it. */
+static PyObject *
+promoted_slot(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    STACKLESS_VECTORCALL_GETARG(promoted_slot);
+    STACKLESS_VECTORCALL_PROMOTE_ALL(promoted_slot);
+    STACKLESS_VECTORCALL_RETRACT(promoted_slot);
+    STACKLESS_PROMOTE_METHOD(args[0], tp_repr);
+    PyObject *text = PyObject_Repr(args[0]);
+    if (text == NULL)
+        return NULL;
+    Py_DECREF(text);
+    STACKLESS_VECTORCALL_ASSERT(promoted_slot);
+    STACKLESS_PROMOTE_METHOD(args[0], tp_call);
+    return PyObject_CallNoArgs(args[0]);
+}
+
 /* Was this call offered to unwind? */
 static PyObject *
 offered(PyObject *module, PyObject *noargs)
@@ -546,6 +563,7 @@ static PyMethodDef methods[] = {
     {"receive_pair", receive_pair, METH_O | METH_STACKLESS, NULL},
     {"pointed", pointed, METH_O | METH_STACKLESS, NULL},
     {"promoted", promoted, METH_O | METH_STACKLESS, NULL},
+    {"promoted_slot", CAST(promoted_slot), METH_FASTCALL | METH_STACKLESS, NULL},
     {"promoted_all", promoted_all, METH_O | METH_STACKLESS, NULL},
     {"offered", offered, METH_NOARGS | METH_STACKLESS, NULL},
     {"passed_on", passed_on, METH_O | METH_STACKLESS, NULL},

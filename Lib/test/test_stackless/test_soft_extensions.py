@@ -35,6 +35,7 @@ CALLS = {
     'key of sorted': lambda f: sorted([0], key=protocol.Holder(lambda _: f()))[0],
     'map': lambda f: list(map(protocol.call_o, [f]))[0],
     'promoted': lambda f: protocol.promoted(protocol.Holder(f)),
+    'promoted_slot': lambda f: protocol.promoted_slot(protocol.Holder(f)),
     'promoted_all': lambda f: protocol.promoted_all(f),
     'soft function': lambda f: protocol.plus(f, 0),
     'nested soft functions': lambda f: protocol.nested(f, 0),
