@@ -3,6 +3,7 @@
 
 #include "slp_carrier.h"
 #include "slp_frame.h"
+#include "slp_guest.h"
 #include "slp_softcall.h"
 
 static PyCodeObject *shim_function;
@@ -62,8 +63,9 @@ drop_request(slp_request *request)
 static int
 begin_offer(slp_thread *th, offer *o)
 {
-    /* A switch that is decided has to be possible, whatever the function does then. */
-    if (th->idle == NULL && slp_carrier_reserve(th) < 0) {
+    /* A switch that is decided has to be possible, whatever the function does then.  Inside of a guest call
+     * there are none, and the idle carriers are withheld. */
+    if (th->idle == NULL && !slp_guest_runs(th) && slp_carrier_reserve(th) < 0) {
         return -1;
     }
     *o = (offer){.outer = th->request, .next = th->next};

@@ -12,6 +12,7 @@ import stackless
 from _stackless import _wrap
 from stackless import channel, run, schedule_remove, tasklet
 
+from . import interpreters
 from .capi import load
 from .cases import BlocksSoftly, LeavesNoTasklets, needs_soft_switches
 from .test_soft_constructs import Recursion
@@ -266,6 +267,47 @@ class Exceptions(LeavesNoTasklets, unittest.TestCase):
         self.assertIsNone(alive())
 
 
+class Greenlets(LeavesNoTasklets, unittest.TestCase):
+
+    def test_within_greenlets_within_tasklets(self):
+        """An offer inside of a greenlet leaves the C stacks alone that wait until tasklets can switch again."""
+        interpreters.need_package(self, 'greenlet')
+        import greenlet
+        def child():
+            for n in range(3):
+                greenlet.getcurrent().parent.switch(protocol.plus(lambda: n))
+        got = []
+        def work():
+            for _ in range(5):
+                other = greenlet.greenlet(child)
+                got.append([other.switch() for _ in range(3)])
+                protocol.plus(lambda: stackless.schedule(1))
+                other.switch()
+        for _ in range(20):
+            tasklet(lambda: sorted([1], key=lambda _: protocol.without_taking(stackless.schedule) and 1))()
+        run()
+        for _ in range(10):
+            tasklet(work)()
+        run()
+        self.assertEqual(got, [[1, 2, 3]] * 50)
+
+
+class SoftSwitchesOff(LeavesNoTasklets, unittest.TestCase):
+
+    def test_steps_get_what_they_have_asked_for(self):
+        before = stackless.enable_softswitch(False)
+        self.addCleanup(stackless.enable_softswitch, before)
+        ch = channel()
+        got = []
+        t = tasklet(lambda: got.extend([protocol.receive_pair(ch), protocol.plus(ch.receive),
+                                        protocol.collect([ch.receive, int])]))()
+        run()
+        self.assertFalse(t.restorable)
+        for n in range(4):
+            ch.send(n)
+        self.assertEqual(got, [(0, 1), 3, [3, 0]])
+
+
 class References(unittest.TestCase):
 
     def test_no_reference_is_lost_or_left(self):
@@ -397,6 +439,7 @@ class Misuse(LeavesNoTasklets, unittest.TestCase):
         error = self.check(protocol.error_after_request, int, what='NULL, although')
         self.assertIsInstance(error.__context__, KeyError)
 
+    @needs_soft_switches
     def test_result_after_a_switch(self):
         """The switch is made all the same."""
         ch = channel()
