@@ -27,6 +27,10 @@ OUR_LIBRARY = TREE + '/lib/libpython3.11.so.1.0'
 NOT_COMPARED = ('/var/cache/', '/var/lib/apt/', '/var/lib/dpkg/', '/var/log/', '/proc/', '/dev/', '/tmp/', '/run/',
                 '/etc/ld.so.cache', '/etc/apt/', '/root/')
 
+# What is mounted, and what is started, ends with the command, also when it is interrupted: nobody must ever delete
+# a folder in which the machine's own /proc or /dev is mounted.
+NAMESPACES = ['unshare', '--mount', '--pid', '--fork', '--kill-child']
+
 # Mounts what programs expect in the namespace of this one command.
 ENTER = ('mount -t proc proc "$0/proc" && mount -t devpts devpts "$0/dev/pts" && mount -t tmpfs tmpfs "$0/dev/shm"'
          ' && exec chroot "$0" "$@"')
@@ -61,7 +65,8 @@ def make_base(folder):
     print(f'deb_chroot: debootstrap {RELEASE} from {mirror}', flush=True)
     half = folder + '.new'
     shutil.rmtree(half, True)
-    subprocess.run(['debootstrap', '--variant=minbase', RELEASE, half, mirror], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*NAMESPACES, 'debootstrap', '--variant=minbase', RELEASE, half, mirror], check=True,
+                   stdout=subprocess.DEVNULL)
     with open(half + '/etc/apt/sources.list', 'w', encoding='utf-8') as file:
         file.write('\n'.join(sources) + '\n')
     acquire = subprocess.run(['apt-config', 'dump', 'Acquire'], capture_output=True, text=True, check=True).stdout
@@ -94,8 +99,7 @@ class System:
             command = ('setpriv', '--reuid', user, '--regid', 'nogroup', '--clear-groups', *command)
         if cwd != '/':
             command = ('env', '-C', cwd, *command)
-        return subprocess.run(['unshare', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', ENTER, self.root,
-                               *command],
+        return subprocess.run([*NAMESPACES, 'sh', '-c', ENTER, self.root, *command],
                               env={**ENVIRONMENT, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=1200)
 
@@ -343,9 +347,11 @@ SAY_LIBRARY = '''if True:
 def embed(system):
     """A program that embeds ours is compiled with the flags of pkg-config or of the script."""
     system.write('/work/embedder.c', EMBEDDER)
-    for flags in ('pkg-config --cflags --libs stackless-python-3.11-embed',
-                  'stackless-python3.11-config --embed --cflags --ldflags'):
-        system.run('sh', '-c', f'gcc /work/embedder.c -o /work/embedder $({flags}) -Wl,-rpath,{TREE}/lib')
+    run_path = f' -Wl,-rpath,{TREE}/lib'
+    for flags in ('$(pkg-config --cflags --libs stackless-embed)',
+                  '$(pkg-config --cflags --libs stackless-python-3.11-embed)' + run_path,
+                  '$(stackless-python3.11-config --embed --cflags --ldflags)' + run_path):
+        system.run('sh', '-c', f'gcc /work/embedder.c -o /work/embedder {flags}')
         system.expect(f'Stackless\n{OUR_LIBRARY}', '/work/embedder', SAY_LIBRARY)
         system.expect('imported', '/work/embedder', 'import json, stackless; print("imported")')
 
@@ -420,6 +426,10 @@ def main():
         sys.exit('deb_chroot: it takes root, and the Debian package debootstrap')
     scratch = os.path.abspath(options.scratch)
     base = os.path.join(scratch, 'base')
+    with open('/proc/mounts', encoding='utf-8') as mounts:
+        mounted = [line.split()[1] for line in mounts if line.split()[1].startswith(scratch + '/')]
+    if mounted:
+        sys.exit(f'deb_chroot: unmount {" ".join(mounted)} first')
     os.makedirs(scratch, exist_ok=True)
     if not os.path.isdir(base):
         make_base(base)
