@@ -55,6 +55,7 @@
 #define SLP_CARRIER_H
 
 #include "slp_base.h"
+#include "slp_cxx.h"
 
 struct slp_thread;
 struct PyTaskletObject;
@@ -73,6 +74,7 @@ typedef struct slp_carrier {
     struct PyTaskletObject *tasklet;   /* borrowed; who is pinned here, or NULL */
     bool in_c;                         /* pinned: C code made the switch, not the loop */
     int trash_nesting;                 /* pinned: its tstate->trash_delete_nesting */
+    slp_cxx_state cxx;                 /* C++ exceptions of this stack, while it does not run */
     _PyCFrame start;                   /* below the base activation in the chain of tstate->cframe */
 } slp_carrier;
 

@@ -135,6 +135,7 @@ install_guard(char *pages)
 static int
 new_slab(void)
 {
+    slp_cxx_look();
     slp_slab *slab = PyMem_RawCalloc(1, sizeof(slp_slab));
     if (slab == NULL) {
         return -1;
@@ -178,6 +179,7 @@ prepare(slp_carrier *carrier, void (*entry)(void *value))
     carrier->home = NULL;
     carrier->tasklet = NULL;
     carrier->limit = carrier->low + MARGIN;
+    carrier->cxx = (slp_cxx_state){0};
     carrier->start = (_PyCFrame){0};
     carrier->cframe = &carrier->start;
     carrier->sp = slp_platf_prepare(carrier->low, carrier->high, entry);
@@ -331,6 +333,7 @@ slp_carrier_switch(slp_carrier *from, slp_carrier *to, void *value)
     assert(to->sp != NULL);
     from->limit = slp_stack_limit;
     slp_stack_limit = to->limit;
+    slp_cxx_switch(&from->cxx, &to->cxx);
     void *sp = to->sp;
     to->sp = NULL;
 #if defined(__SANITIZE_ADDRESS__)
@@ -426,6 +429,7 @@ hop_entry(void *value)
     assert(th->carrier == carrier);
     th->carrier = carrier->below;
     th->home = th->carrier->home;
+    slp_cxx_copy(&th->carrier->cxx);
     slp_carrier_switch(carrier, th->carrier, h);
     Py_UNREACHABLE();
 }
@@ -443,6 +447,7 @@ slp_hop(PyThreadState *tstate, _PyInterpreterFrame *frame, int throwflag, PyObje
     }
     hop h = {.tstate = tstate, .frame = frame, .throwflag = throwflag, .carrier = carrier};
     slp_carrier *here = th->carrier;
+    slp_cxx_copy(&carrier->cxx);
     carrier->below = here;
     th->carrier = carrier;
     th->home = NULL;
@@ -475,6 +480,7 @@ wide_entry(void *value)
     assert(th->carrier == carrier);
     th->carrier = carrier->below;
     th->home = th->carrier->home;
+    slp_cxx_copy(&th->carrier->cxx);
     slp_carrier_switch(carrier, th->carrier, call);
     Py_UNREACHABLE();
 }
@@ -489,6 +495,7 @@ slp_call_wide(slp_thread *th, void (*function)(void *), void *argument)
         return;
     }
     wide_call call = {.th = th, .function = function, .argument = argument, .carrier = carrier};
+    slp_cxx_copy(&carrier->cxx);
     carrier->below = here;
     th->carrier = carrier;
     th->home = NULL;

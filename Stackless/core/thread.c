@@ -140,6 +140,7 @@ slp_thread_get(PyThreadState *tstate)
     th->holders = 1;
     th->carrier = &th->native;
     slp_carrier_init_native(&th->native);
+    slp_cxx_look();
     slp_watchdog_off(th);
     PyObject *capsule = PyCapsule_New(th, capsule_name, NULL);
     if (capsule == NULL) {

@@ -2,8 +2,8 @@
 
        embedder MODE PYTHON SOURCE
 
-   runs SOURCE in one life of the interpreter, or in ten, in the way MODE says; PYTHON becomes the program
-   name. */
+   runs SOURCE in one life of the interpreter, in ten or in a hundred, in the way MODE says; PYTHON becomes
+   the program name. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -16,12 +16,17 @@ static const char *python, *source;
 
 /* Start the interpreter as an embedder does that cares where the library's files are. */
 static void
-start(void)
+start(const char *mode)
 {
     PyConfig config;
     PyStatus status;
 
-    PyConfig_InitPythonConfig(&config);
+    if (strcmp(mode, "isolated") == 0) {
+        PyConfig_InitIsolatedConfig(&config);
+    }
+    else {
+        PyConfig_InitPythonConfig(&config);
+    }
     config.install_signal_handlers = 0;
     status = PyConfig_SetBytesString(&config, &config.program_name, python);
     if (!PyStatus_Exception(status)) {
@@ -55,6 +60,30 @@ foreign_thread(void *unused)
     return NULL;
 }
 
+/* Run the source in three such threads, with stacks of this size (0: as usual). */
+static void
+run_threads(size_t stack_size)
+{
+    pthread_t threads[3];
+    pthread_attr_t attributes;
+    PyThreadState *main_state = PyEval_SaveThread();
+
+    pthread_attr_init(&attributes);
+    if (stack_size != 0 && pthread_attr_setstacksize(&attributes, stack_size) != 0) {
+        abort();
+    }
+    for (int i = 0; i < 3; i++) {
+        if (pthread_create(&threads[i], &attributes, foreign_thread, NULL) != 0) {
+            abort();
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    PyEval_RestoreThread(main_state);
+}
+
 /* One life of the interpreter: from start to Py_FinalizeEx. */
 static void
 live(const char *mode)
@@ -63,20 +92,13 @@ live(const char *mode)
         Py_Initialize();
     }
     else {
-        start();
+        start(mode);
     }
     if (strcmp(mode, "threads") == 0) {
-        pthread_t threads[3];
-        PyThreadState *main_state = PyEval_SaveThread();
-        for (int i = 0; i < 3; i++) {
-            if (pthread_create(&threads[i], NULL, foreign_thread, NULL) != 0) {
-                abort();
-            }
-        }
-        for (int i = 0; i < 3; i++) {
-            pthread_join(threads[i], NULL);
-        }
-        PyEval_RestoreThread(main_state);
+        run_threads(0);
+    }
+    else if (strcmp(mode, "small-threads") == 0) {
+        run_threads(64 * 1024);
     }
     else if (strcmp(mode, "subinterpreters") == 0) {
         PyThreadState *main_state = PyThreadState_Get();
@@ -106,7 +128,7 @@ main(int argc, char **argv)
     }
     python = argv[2];
     source = argv[3];
-    int lives = strcmp(argv[1], "cycles") == 0 ? 10 : 1;
+    int lives = strcmp(argv[1], "cycles") == 0 ? 10 : strcmp(argv[1], "hundred") == 0 ? 100 : 1;
     for (int i = 0; i < lives; i++) {
         live(argv[1]);
     }

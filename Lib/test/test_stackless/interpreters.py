@@ -82,6 +82,12 @@ def compiler():
     return command if shutil.which(command[0]) else ['cc']
 
 
+def cxx_compiler():
+    """The C++ compiler that belongs to compiler(), or another one; None if there is none."""
+    name = compiler()[0].replace('gcc', 'g++')
+    return name if 'g++' in name and shutil.which(name) else shutil.which('g++')
+
+
 def compile_embedder(source, program, *options):
     """Compile a C program that embeds our library, with the flags that python3.11-config names."""
     flags = [subprocess.run([config_script(), '--embed', option], capture_output=True, text=True,

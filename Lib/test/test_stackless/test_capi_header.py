@@ -77,8 +77,7 @@ class Compiling(unittest.TestCase):
             self.accept(interpreters.compiler()[0], 'c', f'-std={standard}', '-pedantic')
 
     def test_cxx(self):
-        name = interpreters.compiler()[0].replace('gcc', 'g++')
-        name = name if 'g++' in name and shutil.which(name) else 'g++'
+        name = interpreters.cxx_compiler() or 'g++'
         for standard in ('c++11', 'c++17', 'c++20'):
             self.accept(name, 'c++', f'-std={standard}', '-pedantic', '-Wno-register')
 
