@@ -375,3 +375,13 @@ slp_soft_depth(PyThreadState *tstate)
     }
     return 0;
 }
+
+PyObject *
+slp_protocol_callee(const _PyInterpreterFrame *frame)
+{
+    if (frame->f_code == shim_function) {
+        return (PyObject *)((slp_soft_state *)frame->localsplus[0])->declaration;
+    }
+    bool calls = frame->f_code == shim_request && _Py_OPCODE(*frame->prev_instr) == CALL_FUNCTION_EX;
+    return calls ? frame->localsplus[1] : NULL;
+}

@@ -77,6 +77,10 @@ PyObject *slp_protocol_call(PyThreadState *tstate, _PyInterpreterFrame *below, P
 /* How many soft functions wait below what is about to be called, at least. */
 int slp_soft_depth(PyThreadState *tstate);
 
+/* What the frame runs, if it is a shim of the protocol's that is busy: a callable, or the declaration of a
+ * soft function; else NULL.  Borrowed. */
+PyObject *slp_protocol_callee(const _PyInterpreterFrame *frame);
+
 /* Is it a state that a shim may hold (for images)? */
 static inline bool
 slp_is_soft_state(PyObject *op)

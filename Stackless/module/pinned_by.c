@@ -11,6 +11,7 @@
  * For other instructions the answer is a str.
  */
 #include "slp_module.h"
+#include "slp_protocol.h"
 #include "slp_shims.h"
 #include "slp_support.h"
 
@@ -201,7 +202,8 @@ describe(_PyInterpreterFrame *frame)
 {
     PyCodeObject *code = frame->f_code;
     if (slp_is_shim(frame)) {
-        return Py_NewRef(code->co_name);
+        PyObject *asked_for = slp_protocol_callee(frame);
+        return Py_NewRef(asked_for != NULL ? asked_for : code->co_name);
     }
     int oparg = 0, opcode;
     int depth = stack_depth(code, _PyInterpreterFrame_LASTI(frame), &opcode, &oparg);

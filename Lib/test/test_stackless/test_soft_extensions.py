@@ -303,9 +303,23 @@ class SoftSwitchesOff(LeavesNoTasklets, unittest.TestCase):
                                         protocol.collect([ch.receive, int])]))()
         run()
         self.assertFalse(t.restorable)
+        self.assertIs(t.pinned, protocol.pair_function)
         for n in range(4):
             ch.send(n)
         self.assertEqual(got, [(0, 1), 3, [3, 0]])
+
+
+@needs_soft_switches
+class Pinned(LeavesNoTasklets, unittest.TestCase):
+
+    def test_names_the_callable(self):
+        for call in protocol.call_o, protocol.plus:
+            with self.subTest(call):
+                blocking = functools.partial(schedule_remove, 1)   # C code, which makes no offer
+                t = tasklet(lambda call=call: call(blocking))()
+                run()
+                self.assertIs(t.pinned, blocking)
+                t.kill()
 
 
 class References(unittest.TestCase):
