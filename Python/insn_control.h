@@ -56,7 +56,7 @@ LEAF(JUMP_BACKWARD)
 
 LEAF(JUMP_BACKWARD_QUICK)
 {
-    assert(oparg < next - CODE_START());
+    assert(oparg <= next - CODE_START());
     if (BREAKER_SET()) {
         frame->prev_instr = next - 1;
         if (slp_handle_breaker(tstate) < 0) {

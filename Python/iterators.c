@@ -596,11 +596,12 @@ slp_step_clear(slp_step *step, Py_ssize_t offset)
     _PyErr_Restore(step->tstate, type, value, traceback);
 }
 
-/* Stands in for an iterator that has answered. */
+/* Stands in for an iterator that has answered.  Who asks it once more than expected (an iterator that was
+ * asked again while it waited, or one whose image was damaged) gets the iterator's own next answer. */
 typedef struct {
     PyObject_HEAD
     PyObject **place;       /* where the iterator is to be again */
-    PyObject *iterator;
+    PyObject *iterator;     /* NULL where it has ended and been forgotten meanwhile */
     PyObject *value;
     PyObject *exception[3];
     bool asked;
@@ -610,6 +611,9 @@ static PyObject *
 answered_next(PyObject *op)
 {
     answered *self = (answered *)op;
+    if (self->asked) {
+        return self->iterator == NULL ? NULL : Py_TYPE(self->iterator)->tp_iternext(self->iterator);
+    }
     self->asked = true;
     *self->place = self->iterator;
     if (self->value == NULL) {
@@ -635,7 +639,7 @@ slp_iternext_with(PyObject *self, Py_ssize_t offset, PyObject *value)
     answered stand_in = {
         .ob_base = {.ob_refcnt = 2, .ob_type = &answered_type},
         .place = place,
-        .iterator = *place,
+        .iterator = Py_XNewRef(*place),
         .value = value,
     };
     if (value == NULL) {
@@ -647,6 +651,7 @@ slp_iternext_with(PyObject *self, Py_ssize_t offset, PyObject *value)
         *place = stand_in.iterator;
         Py_XDECREF(value);
     }
+    Py_XDECREF(stand_in.iterator);
     return answer;
 }
 

@@ -8,7 +8,7 @@
 static struct { Py_ssize_t function, iterator; } starmap, filterfalse;
 static struct { Py_ssize_t function, iterator, flag; } takewhile, dropwhile;
 static struct { Py_ssize_t source, active; } chain;
-static struct { Py_ssize_t iterator, next, stop, count; } islice;
+static struct { Py_ssize_t iterator, next, stop, step, count; } islice;
 static struct { Py_ssize_t iterator, function, total, initial; } accumulate;
 static struct { Py_ssize_t data, selectors; } compress;
 static struct { Py_ssize_t iterator, old; } pairwise;
@@ -230,14 +230,19 @@ islice_in_python(PyObject *self, int depth)
     return asks_python(self, islice.iterator, depth);
 }
 
-/* The items that are skipped are counted here; the last one, if there is to be one, is left to C. */
+/* Items are skipped until as many as `next` says have been seen; the one behind them is the answer, and moves
+ * `next` on by the step, as far as `stop`.  The end is left to C. */
 static slp_do
 islice_step(slp_step *step)
 {
     enum { SKIPPED, LAST };
     PyObject *self = step->self;
     if (step->event == SLP_EVENT_VALUE && step->phase == LAST) {
-        return slp_step_answer(step, slp_iternext_with(self, islice.iterator, slp_step_take(step)));
+        Py_ssize_t stop = NUMBER(self, islice.stop), old = NUMBER(self, islice.next);
+        Py_ssize_t next = (Py_ssize_t)((size_t)old + (size_t)NUMBER(self, islice.step));
+        NUMBER(self, islice.count)++;
+        NUMBER(self, islice.next) = next < old || (stop != -1 && next > stop) ? stop : next;
+        return SLP_DO_ANSWER;
     }
     if (step->event == SLP_EVENT_END || step->event == SLP_EVENT_RAISED) {
         if (step->event == SLP_EVENT_RAISED) {
@@ -553,6 +558,7 @@ learn_counters(const means *m)
     PyObject *count = PyLong_FromLong(40004);
     bool found = probe != NULL && count != NULL && (islice.iterator = find_object(probe, m->iterator))
                  && (islice.next = slp_find_word(probe, 10001)) && (islice.stop = slp_find_word(probe, 20002))
+                 && (islice.step = slp_find_word(probe, 30003))
                  && set_state(probe, "O", count) && (islice.count = slp_find_word(probe, 40004));
     Py_XDECREF(count);
     finish(probe, found, islice_step, islice_in_python, "NN");

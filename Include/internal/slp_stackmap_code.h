@@ -38,7 +38,8 @@ typedef struct {
 typedef struct {
     int start;                  /* first unit, maybe an EXTENDED_ARG */
     int next;                   /* behind its caches */
-    int target;                 /* of its jump, or -1 */
+    bool jumps;
+    int target;                 /* of its jump, or -1; in code that is not checked yet it may be anywhere */
     int oparg;
     uint8_t opcode;
     bool ends;                  /* nothing goes on behind it */

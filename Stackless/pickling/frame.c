@@ -343,6 +343,20 @@ check_flags(const slp_frame_image *image)
     return 0;
 }
 
+/* Is the frame of a generator past the instruction that makes generators?  It would make another one of a
+ * frame that is part of an object already. */
+static bool
+has_made_generator(const slp_frame_image *image)
+{
+    const _Py_CODEUNIT *units = _PyCode_CODE(image->code);
+    for (int unit = 0; unit < image->unit; unit++) {
+        if (_Py_OPCODE(units[unit]) == RETURN_GENERATOR) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int
 slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image)
 {
@@ -378,6 +392,11 @@ slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps
     }
     if (image->gen != NULL && image->gen->gi_code != image->code) {
         slp_refuse_image(WHAT, "%U is not the code of its generator", image->code->co_qualname);
+        goto failed;
+    }
+    if (image->gen != NULL && !has_made_generator(image)) {
+        slp_refuse_image(WHAT, "%U is about to make the generator that it belongs to",
+                         image->code->co_qualname);
         goto failed;
     }
     return 0;

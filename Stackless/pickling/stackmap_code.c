@@ -81,6 +81,7 @@ slp_code_insn(const slp_code *code, int unit, slp_insn *insn)
     insn->oparg = code->units[unit].oparg;
     insn->next = unit + 1 + _PyOpcode_Caches[insn->opcode];
     int direction = jump_direction(insn->opcode);
+    insn->jumps = direction != 0;
     insn->target = direction == 0 ? -1 : insn->next + direction * insn->oparg;
     insn->ends = is_end(insn->opcode);
 }
@@ -521,7 +522,7 @@ scan_units(slp_code *code, const _Py_CODEUNIT *words)
     for (int unit = 0; unit < code->unit_count; unit = insn.next) {
         slp_code_insn(code, unit, &insn);
         if (check_neighbours(code, &insn) < 0
-            || (insn.target != -1 && add_target(code, unit, insn.target) < 0)) {
+            || (insn.jumps && add_target(code, unit, insn.target) < 0)) {
             return -1;
         }
     }

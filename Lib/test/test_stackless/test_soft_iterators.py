@@ -302,6 +302,31 @@ class Differential(unittest.TestCase):
                 print([r() is None for r in refs])
             ''')
 
+    def test_islice_that_its_source_advances(self):
+        """What an iterator written in Python does to the islice that is asking it."""
+        self.check('''
+            import itertools
+            class Source:
+                def __init__(self, *args):
+                    self.n, self.inside, self.islice = 0, False, itertools.islice(self, *args)
+                def __iter__(self):
+                    return self
+                def __next__(self):
+                    self.n += 1
+                    if self.n % 3 == 0 and not self.inside:
+                        self.inside = True
+                        got.append(('inner', next(self.islice, 'end')))
+                        self.inside = False
+                    return self.n * 1000
+            for args in (None,), (5,), (2, 30, 3), (0, 50, 7), (3, None, 4), (1, 9, 2**62):
+                source, got = Source(*args), []
+                for item in source.islice:
+                    got.append(item)
+                    if len(got) > 40:
+                        break
+                print(got, source.n)
+            ''')
+
     def test_subclasses(self):
         self.check('''
             class M(map):

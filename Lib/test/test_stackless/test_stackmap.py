@@ -203,6 +203,7 @@ class TestRefused(unittest.TestCase):
     def test_jump_out_of_the_code(self):
         self.refused(made(RESUME + unit("JUMP_FORWARD", 9) + RETURN), "leads to offset 22")
         self.refused(made(RESUME + unit("JUMP_BACKWARD", 9) + RETURN), "leads to offset -14")
+        self.refused(made(RESUME + unit("JUMP_BACKWARD", 3) + RETURN), "leads to offset -2")
 
     def test_jump_into_a_cache(self):
         self.refused(made(RESUME + unit("JUMP_FORWARD", 3) + RETURN[:2] * 2 + unit("BINARY_OP") + bytes(2)
