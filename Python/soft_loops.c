@@ -12,7 +12,7 @@
 static PyCodeObject *shim_list, *shim_tuple, *shim_extend, *shim_list_display;
 static PyCodeObject *shim_set, *shim_frozenset, *shim_update, *shim_set_display;
 /* [separator, iterable, list, iterable] */
-static PyCodeObject *shim_join;
+static PyCodeObject *shim_join, *shim_bytes_join;
 /* [before, list, iterable], [before, after, list, iterable] */
 static PyCodeObject *shim_unpack, *shim_unpack_starred;
 /* [NULL, callable, iterable, list, iterable], and the same above kwargs */
@@ -75,7 +75,8 @@ slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, 
     case SLP_LOOP_FROZENSET:
         return PyFrozenSet_New(values[count - 1]);
     case SLP_LOOP_JOIN:
-        return PyUnicode_Join(values[0], values[count - 1]);
+        return PyUnicode_Check(values[0]) ? PyUnicode_Join(values[0], values[count - 1])
+                                          : _PyBytes_Join(values[0], values[count - 1]);
     case SLP_LOOP_FALSE:
         return Py_NewRef(Py_False);
     case SLP_LOOP_FOUND:
@@ -177,7 +178,8 @@ soft_join(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyO
     PyObject *answer = NULL;
     if (list != NULL) {
         PyObject *values[] = {self, iterator, list, iterator};
-        answer = slp_enter_loop(tstate, below, shim_join, 0, values, 4, top);
+        PyCodeObject *shim = PyUnicode_Check(self) ? shim_join : shim_bytes_join;
+        answer = slp_enter_loop(tstate, below, shim, 0, values, 4, top);
     }
     Py_XDECREF(list);
     Py_DECREF(iterator);
@@ -258,6 +260,7 @@ slp_soft_loops_init(void)
     SLP_LOOP_MAKE(shim_update, "<set.update>", 4, SLP_CODE_COLLECT_SET(2), SLP_GIVE_NONE, 0);
     SLP_LOOP_MAKE(shim_set_display, "<set display>", 4, SLP_CODE_COLLECT_SET(2), SLP_RETURN_NOTHING, 0);
     SLP_LOOP_MAKE(shim_join, "<str.join>", 5, SLP_CODE_COLLECT(3, 2), SLP_LOOP_DONE, SLP_LOOP_JOIN);
+    SLP_LOOP_MAKE(shim_bytes_join, "<bytes.join>", 5, SLP_CODE_COLLECT(3, 2), SLP_LOOP_DONE, SLP_LOOP_JOIN);
     SLP_LOOP_MAKE(shim_unpack, "<unpacking>", 4, GET_ITER, 0, FOR_ITER, 3, LIST_APPEND, 2, SLP_UNPACK_CHECK,
          0,
          JUMP_BACKWARD, 4, SLP_UNPACKED, 0);
@@ -274,4 +277,5 @@ slp_soft_loops_init(void)
     slp_soft_register_method(&PyList_Type, "extend", soft_list_extend);
     slp_soft_register_method(&PySet_Type, "update", soft_set_update);
     slp_soft_register_method(&PyUnicode_Type, "join", soft_join);
+    slp_soft_register_method(&PyBytes_Type, "join", soft_join);
 }

@@ -17,7 +17,7 @@
 typedef enum {
     SLP_LOOP_TUPLE,        /* [..., list]: as a tuple */
     SLP_LOOP_FROZENSET,    /* [..., set]: as a frozenset */
-    SLP_LOOP_JOIN,         /* [separator, iterable, list]: as a str */
+    SLP_LOOP_JOIN,         /* [separator, iterable, list]: as a str, or as bytes */
     SLP_LOOP_FALSE,        /* any() has found nothing, all() something */
     SLP_LOOP_FOUND,        /* [negate, ...]: `in` has found the object */
     SLP_LOOP_NOT_FOUND,

@@ -57,6 +57,7 @@ KEYS = {
     "max": lambda key: max(1, 2, key=key), "sorted, generator": lambda key: sorted(generator(int), key=key),
     "list(map)": lambda key: list(map(key, [1])), "sum(map)": lambda key: sum(map(key, (1,))),
     "join": lambda key: "".join(str(key(x)) for x in [1]), "unpack_ex": lambda key: unpack_starred(map(key, [1])),
+    "bytes.join": lambda key: b"".join(str(key(x)).encode() for x in [1]),
 }
 
 
@@ -150,8 +151,8 @@ ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozens
     lambda x: [0, *x], lambda x: sorted({0, *x}, key=str), lambda x: (0, *x), unpack, starred, extend, update,
     sum, any, all, min, max, lambda x: min(x, key=lambda v: -v), lambda x: max(x, key=lambda v: -v, default=9),
     lambda x: max(x, default=7), lambda x: max(x, default=None, key=None), sorted, lambda x: sorted(x, reverse=True),
-    lambda x: sorted(x, key=lambda v: -v), lambda x: sorted(x, key=str, reverse=1), ",".join, lambda x: 1 in x,
-    lambda x: 1 not in x, lambda x: "b" in x, lambda x: star(*x), lambda x: star(1, *x, z=2),
+    lambda x: sorted(x, key=lambda v: -v), lambda x: sorted(x, key=str, reverse=1), ",".join, b",".join,
+    lambda x: 1 in x, lambda x: 1 not in x, lambda x: "b" in x, lambda x: star(*x), lambda x: star(1, *x, z=2),
     lambda x: star(*x, **{"k": 1}), lambda x: sum(x, start=5), lambda x: sum(x, []), lambda x: sum(x, ""),
     lambda x: max(*x, key=lambda v: v), lambda x: min(x, bad=1), lambda x: list(x, x), lambda x: sorted(x, key=3)]
 MAKERS = [g, failing, I, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
