@@ -399,4 +399,9 @@ def load(
         raise SignatureError("the image was made with another key, or it was changed")
     if data[_MAGIC] != importlib.util.MAGIC_NUMBER:
         raise ImageError("the image was made by a Python with another bytecode")
-    return _Unpickler(io.BytesIO(data[_MAGIC.stop:]), allowed, code == "value", migrate).load()
+    unpickler = _Unpickler(io.BytesIO(data[_MAGIC.stop:]), allowed, code == "value", migrate)
+    try:
+        return unpickler.load()
+    finally:
+        # Its memo, and its stack after an error, have bound methods of it; the collector sees into neither.
+        pickle.Unpickler.__init__(unpickler, io.BytesIO())

@@ -17,6 +17,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import typing
 import unittest
 
 WARM_UP, ROUNDS = 4, 4
@@ -39,9 +40,11 @@ def tests_of(suite):
 def settle(counts, number):
     """Enter how many blocks and tasklets are left when all garbage is gone, without an allocation that stays."""
     import stackless
+    sys._clear_type_cache()
+    for clear_cache in typing._cleanups:
+        clear_cache()
     for _ in range(3):
         gc.collect()
-    sys._clear_type_cache()
     counts[2 * number] = sys.getallocatedblocks()
     counts[2 * number + 1] = len(stackless.tasklets())
 

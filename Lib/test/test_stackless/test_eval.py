@@ -5,6 +5,7 @@ this loop works differently inside: frames with a memory of their own, tracing b
 table, callees that run in the middle of an expression of the caller.
 """
 
+import ctypes
 import dis
 import inspect
 import itertools
@@ -990,6 +991,13 @@ class TestValueStack(unittest.TestCase):
         self.assertEqual(total, [1, 2] * 60)
 
 
+class Definition(ctypes.Structure):
+    """A PyMethodDef; at module level, since ctypes keeps all pointer types."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
+                ("doc", ctypes.c_char_p)]
+
+
 class TestCalls(unittest.TestCase):
     def test_star_arguments_of_all_types(self):
         def function(*args, **kwargs):
@@ -1161,12 +1169,6 @@ class TestCalls(unittest.TestCase):
 
     def test_a_c_function_that_fails_without_exception(self):
         """Also where the loop calls it directly, without the base's check of results."""
-        import ctypes
-
-        class Definition(ctypes.Structure):
-            _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
-                        ("doc", ctypes.c_char_p)]
-
         method_o = 8
         prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         null = prototype(lambda module, argument: None)

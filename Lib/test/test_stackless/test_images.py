@@ -1,12 +1,14 @@
 """stackless.images: signed images, with code by reference, that load only what is allowed."""
 
 import datetime
+import gc
 import hmac
 import importlib.util
 import pickle
 import sys
 import types
 import unittest
+import weakref
 
 import stackless
 from stackless import images
@@ -161,6 +163,22 @@ class TestTasklets(LeavesNoTasklets, unittest.TestCase):
                 task.insert()
                 stackless.run()
             self.assertEqual(results, [6])
+
+    def test_nothing_is_left_of_loading(self):
+        """The unpickler holds methods of its own where the collector does not look."""
+        task = stackless.tasklet(samples.finish)(1, [])
+        stackless.run()
+        data = dump(task)
+        task.kill()
+        loaded = load(data)
+        gone = weakref.ref(loaded)
+        loaded.kill()
+        del loaded
+        with self.assertRaises(images.ImageError):
+            load(data, allow=[])
+        gc.collect()
+        self.assertIsNone(gone())
+        self.assertFalse([obj for obj in gc.get_objects() if type(obj) is images._Unpickler])
 
     def test_no_code_in_the_image(self):
         task = stackless.tasklet(samples.finish)(4, [])
