@@ -12,7 +12,7 @@
  *   x  a class of exceptions      S  a set
  *   f  a function                 l  a list (q: exactly a list)
  *   h  the calls of a class's hooks (Python/soft_classhooks.c)
- *   z  a call of an extension's soft function
+ *   z  a call of an extension's soft function          b  bytes
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
  */
@@ -102,6 +102,8 @@ static const stack_row rows[] = {
     {"<set display>", "2", "oSo", ITEM, 0},
     {"<str.join>", "0", "sol", VALUE, 0},
     {"<str.join>", "2", "solo", ITEM, 0},
+    {"<bytes.join>", "0", "bol", VALUE, 0},
+    {"<bytes.join>", "2", "bolo", ITEM, 0},
     {"<call with *>", "0", "Nool", VALUE, 0},
     {"<call with *>", "2", "Noolo", ITEM, 0},
     {"<call with *>", "8", "", VALUE, 0},
@@ -134,6 +136,11 @@ static const stack_row rows[] = {
     {"<max by key>", "=", "nooooo", ITEM, 0},
     {"<max by key>", "G", "noooooo", VALUE, 0},
     {"<max by key>", "L", "nooooooo", VALUE, 0},
+    {"<reduce>", "1", "oooo", ITEM, 0},
+    {"<reduce>", "<", "ooooo", VALUE, 0},
+    {"<reduce from the first>", "1", "ooo", ITEM, 0},
+    {"<reduce from the first>", "3", "oooo", ITEM, 0},
+    {"<reduce from the first>", ">", "ooooo", VALUE, 0},
     {"<in>", "1", "oooo", ITEM, 0},
     {"<in>", "9", "ooooo", VALUE, 0},
     {"<soft function>", "0", "z", VALUE, 0},
@@ -204,6 +211,8 @@ fits(char letter, PyObject *value, int limit)
         return PyList_CheckExact(value);
     case 'S':
         return PyAnySet_Check(value);
+    case 'b':
+        return PyBytes_Check(value);
     case 's':
         return PyUnicode_CheckExact(value);
     case 'y':
