@@ -248,7 +248,7 @@ class TestContext(StateCase):
         self.variable = contextvars.ContextVar("variable", default="default")
 
     def test_shared_with_the_creator(self):
-        self.variable.set("main's")
+        self.addCleanup(self.variable.reset, self.variable.set("main's"))
         tasklet(lambda: self.log.append(self.variable.get()))()
         tasklet(lambda: self.variable.set("tasklet's"))()
         run()
@@ -282,7 +282,7 @@ class TestContext(StateCase):
 
     def test_main_keeps_its_own(self):
         contextvars.copy_context().run(lambda: tasklet(lambda: self.variable.set("other"))())
-        self.variable.set("main's")
+        self.addCleanup(self.variable.reset, self.variable.set("main's"))
         run()
         self.assertEqual(self.variable.get(), "main's")
 
