@@ -175,7 +175,7 @@ def minimal(system):
     use_scripts(system)
     use_venvs(system)
     system.purge(*PACKAGES)
-    shutil.rmtree(system.root + '/work')
+    shutil.rmtree(system.root + '/scratch')
     check_same_state(before, system.state())
     if os.path.exists(system.root + '/var/lib/dpkg/alternatives/python'):
         raise Failed('update-alternatives still knows python')
@@ -197,7 +197,7 @@ def use_library(system):
 
 def use_scripts(system):
     """Scripts named by #!, standard input, modules, another user, processes, and pip where it must not install."""
-    system.write('/work/hello', '''
+    system.write('/scratch/hello', '''
         #!/usr/bin/env python
         import multiprocessing, stackless, sys
 
@@ -212,28 +212,28 @@ def use_scripts(system):
             with multiprocessing.Pool(2) as pool:
                 print(pool.map(square, range(4)))
         ''')
-    os.chmod(system.root + '/work/hello', 0o755)
+    os.chmod(system.root + '/scratch/hello', 0o755)
     for user in None, 'nobody':
-        system.expect('received (3, 11)\n[0, 1, 4, 9]', '/work/hello', user=user)
+        system.expect('received (3, 11)\n[0, 1, 4, 9]', '/scratch/hello', user=user)
     system.expect('Help on package stackless', 'python', '-m', 'pydoc', 'stackless')
     system.expect('Help on package stackless', 'stackless-pydoc3.11', 'stackless')
     system.expect(TREE, 'python', '-m', 'pip', '--version')
-    system.write('/work/project/setup.py', '''
+    system.write('/scratch/project/setup.py', '''
         from setuptools import setup
         setup(name='nothing', version='1', py_modules=[])
         ''')
     system.expect_failure('externally-managed-environment', 'python', '-m', 'pip', 'install', '--no-index',
-                          '/work/project')
+                          '/scratch/project')
 
 
 def use_venvs(system):
     """As tox does: several environments, in each of which a project is installed and its tests run."""
-    system.write('/work/tested/setup.py', '''
+    system.write('/scratch/tested/setup.py', '''
         from setuptools import setup
         setup(name='tested', version='1.0', py_modules=['tested'],
               entry_points={'console_scripts': ['say-tested=tested:main']})
         ''')
-    system.write('/work/tested/tested.py', '''
+    system.write('/scratch/tested/tested.py', '''
         import stackless
 
         def gather(*functions):
@@ -247,7 +247,7 @@ def use_venvs(system):
         def main():
             print('tested in', __file__)
         ''')
-    system.write('/work/tested/test_tested.py', '''
+    system.write('/scratch/tested/test_tested.py', '''
         import sys
         import unittest
 
@@ -260,13 +260,13 @@ def use_venvs(system):
             def test_installed_in_the_environment(self):
                 self.assertTrue(tested.__file__.startswith(sys.prefix + '/lib/'), tested.__file__)
         ''')
-    os.makedirs(system.root + '/work/run')
-    shutil.copy(system.root + '/work/tested/test_tested.py', system.root + '/work/run')
+    os.makedirs(system.root + '/scratch/run')
+    shutil.copy(system.root + '/scratch/tested/test_tested.py', system.root + '/scratch/run')
     for name, options in ('links', []), ('copies', ['--copies']), ('system', ['--system-site-packages']):
-        env = '/work/envs/' + name
+        env = '/scratch/envs/' + name
         system.run('python', '-m', 'venv', *options, env)
-        system.run(env + '/bin/pip', 'install', '--no-index', '--no-build-isolation', '/work/tested')
-        system.expect('Ran 2 tests', env + '/bin/python', '-m', 'unittest', 'test_tested', cwd='/work/run')
+        system.run(env + '/bin/pip', 'install', '--no-index', '--no-build-isolation', '/scratch/tested')
+        system.expect('Ran 2 tests', env + '/bin/python', '-m', 'unittest', 'test_tested', cwd='/scratch/run')
         system.expect(f'tested in {env}/', env + '/bin/say-tested')
         system.expect(f"home = {TREE}/bin", 'cat', env + '/pyvenv.cfg')
 
@@ -282,17 +282,17 @@ def development(system):
     embed(system)
     replace_library(system)
     system.purge(*ALL_PACKAGES)
-    shutil.rmtree(system.root + '/work')
+    shutil.rmtree(system.root + '/scratch')
     check_same_state(before, system.state())
 
 
 def build_extension(system):
     """setuptools builds a C extension that uses our C API; a virtual environment runs it."""
-    system.write('/work/project/setup.py', '''
+    system.write('/scratch/project/setup.py', '''
         from setuptools import Extension, setup
         setup(name='sample', version='1.0', ext_modules=[Extension('sample', ['sample.c'])])
         ''')
-    system.write('/work/project/sample.c', r'''
+    system.write('/scratch/project/sample.c', r'''
         #include <Python.h>
         #include <stackless_api.h>
 
@@ -316,15 +316,15 @@ def build_extension(system):
             return PyModule_Create(&module);
         }
         ''')
-    system.run('python', '-m', 'venv', '/work/env')
-    system.run('/work/env/bin/pip', 'install', '--no-index', '--no-build-isolation', '/work/project')
-    system.expect('received 42', '/work/env/bin/python', '-c', '''if True:
+    system.run('python', '-m', 'venv', '/scratch/env')
+    system.run('/scratch/env/bin/pip', 'install', '--no-index', '--no-build-isolation', '/scratch/project')
+    system.expect('received 42', '/scratch/env/bin/python', '-c', '''if True:
         import sample, stackless
         ch = stackless.channel()
         stackless.tasklet(sample.send)(ch, 42)
         print('received', ch.receive())''')
-    system.run('python', 'setup.py', 'build_ext', '--inplace', cwd='/work/project')
-    system.expect('built', 'python', '-c', 'import sample; print("built")', cwd='/work/project')
+    system.run('python', 'setup.py', 'build_ext', '--inplace', cwd='/scratch/project')
+    system.expect('built', 'python', '-c', 'import sample; print("built")', cwd='/scratch/project')
 
 
 EMBEDDER = r'''
@@ -346,31 +346,31 @@ SAY_LIBRARY = '''if True:
 
 def embed(system):
     """A program that embeds ours is compiled with the flags of pkg-config or of the script."""
-    system.write('/work/embedder.c', EMBEDDER)
+    system.write('/scratch/embedder.c', EMBEDDER)
     run_path = f' -Wl,-rpath,{TREE}/lib'
     for flags in ('$(pkg-config --cflags --libs stackless-embed)',
                   '$(pkg-config --cflags --libs stackless-python-3.11-embed)' + run_path,
                   '$(stackless-python3.11-config --embed --cflags --ldflags)' + run_path):
-        system.run('sh', '-c', f'gcc /work/embedder.c -o /work/embedder {flags}')
-        system.expect(f'Stackless\n{OUR_LIBRARY}', '/work/embedder', SAY_LIBRARY)
-        system.expect('imported', '/work/embedder', 'import json, stackless; print("imported")')
+        system.run('sh', '-c', f'gcc /scratch/embedder.c -o /scratch/embedder {flags}')
+        system.expect(f'Stackless\n{OUR_LIBRARY}', '/scratch/embedder', SAY_LIBRARY)
+        system.expect('imported', '/scratch/embedder', 'import json, stackless; print("imported")')
 
 
 def replace_library(system):
     """A program made for Debian's library has that one, and ours only while ldconfig is told so."""
     multiarch = system.run('gcc', '-print-multiarch').strip()
-    system.run('sh', '-c', f'gcc /work/embedder.c -o /work/debians -I{TREE}/include/python3.11 '
+    system.run('sh', '-c', f'gcc /scratch/embedder.c -o /scratch/debians -I{TREE}/include/python3.11 '
                f'/usr/lib/{multiarch}/libpython3.11.so.1.0')
-    system.expect(f'CPython\n/usr/lib/{multiarch}/libpython3.11.so.1.0', '/work/debians', SAY_LIBRARY)
-    system.expect(f'Stackless\n{OUR_LIBRARY}', '/work/debians', SAY_LIBRARY, LD_LIBRARY_PATH=TREE + '/lib')
+    system.expect(f'CPython\n/usr/lib/{multiarch}/libpython3.11.so.1.0', '/scratch/debians', SAY_LIBRARY)
+    system.expect(f'Stackless\n{OUR_LIBRARY}', '/scratch/debians', SAY_LIBRARY, LD_LIBRARY_PATH=TREE + '/lib')
     drop_in = '/etc/ld.so.conf.d/00-stackless-python3.11.conf'
     system.write(drop_in, TREE + '/lib\n')
     system.run('ldconfig')
-    system.expect(f'Stackless\n{OUR_LIBRARY}', '/work/debians', SAY_LIBRARY)
-    system.expect('imported', '/work/debians', 'import json, stackless; print("imported")')
+    system.expect(f'Stackless\n{OUR_LIBRARY}', '/scratch/debians', SAY_LIBRARY)
+    system.expect('imported', '/scratch/debians', 'import json, stackless; print("imported")')
     os.unlink(system.root + drop_in)
     system.run('ldconfig')
-    system.expect('CPython', '/work/debians', SAY_LIBRARY)
+    system.expect('CPython', '/scratch/debians', SAY_LIBRARY)
 
 
 def alternatives(system):
