@@ -65,6 +65,9 @@ def growth(test):
         if not result.wasSuccessful() or result.skipped:
             return None
         del again, result
+        # Garbage of one round is not to be closed within the next one: each generator's end looks through all
+        # exceptions that are being handled there, a long way in a deep recursion.
+        gc.collect()
         if number >= WARM_UP:
             settle(counts, number - WARM_UP)
     return [(counts[i + 2] - counts[i], counts[i + 3] - counts[i + 1]) for i in range(0, 2 * ROUNDS, 2)]
