@@ -226,7 +226,7 @@ item_at_once(PyObject *container, PyObject *index)
     if (!PyLong_CheckExact(index) || !slp_is_one_digit(index)) {
         return NULL;
     }
-    const bool is_str = PyUnicode_CheckExact(container);
+    const bool is_str = PyUnicode_CheckExact(container) && PyUnicode_IS_READY(container);
     if (!is_str && !PyList_CheckExact(container) && !PyTuple_CheckExact(container)) {
         return NULL;
     }
@@ -240,7 +240,7 @@ item_at_once(PyObject *container, PyObject *index)
         return Py_NewRef(PyList_CheckExact(container) ? PyList_GET_ITEM(container, i)
                                                       : PyTuple_GET_ITEM(container, i));
     }
-    if (PyUnicode_READY(container) == 0 && PyUnicode_IS_ASCII(container)) {
+    if (PyUnicode_IS_ASCII(container)) {
         return Py_NewRef((PyObject *)&_Py_SINGLETON(strings).ascii[PyUnicode_1BYTE_DATA(container)[i]]);
     }
     return NULL;
@@ -268,7 +268,7 @@ slice_at_once(PyObject *container, PyObject *start, PyObject *stop)
 {
     PyTypeObject *type = Py_TYPE(container);
     Py_ssize_t size, low, high;
-    if (type == &PyUnicode_Type) {
+    if (type == &PyUnicode_Type && PyUnicode_IS_READY(container)) {
         size = PyUnicode_GET_LENGTH(container);
     }
     else if (type == &PyList_Type || type == &PyTuple_Type || type == &PyBytes_Type) {

@@ -5,11 +5,13 @@ floats itself, and where nobody but a local variable refers to a number, it give
 does not make another one.  Nobody must be able to tell.
 """
 
+import ctypes
 import operator
 import random
 import sys
 import tracemalloc
 import unittest
+import warnings
 
 # Instructions are specialised after this many rounds at the latest.
 WARM = 64
@@ -462,6 +464,22 @@ class TestAtOnce(unittest.TestCase):
             self.assertIs(sequence[:], sequence)
         numbers = [1, 2]
         self.assertIsNot(numbers[:], numbers)
+
+    def test_strings_whose_characters_are_not_in_place_yet(self):
+        """Made by the old API, which writes into an array first; only the first use makes a string of it."""
+        new, array = ctypes.pythonapi.PyUnicode_FromUnicode, ctypes.pythonapi.PyUnicode_AsUnicode
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_ssize_t]
+        array.restype, array.argtypes = ctypes.c_void_p, [ctypes.py_object]
+
+        def made():
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', DeprecationWarning)
+                text = new(None, 6)
+            ctypes.memmove(array(text), 'abcdef'.encode(f'utf-32-{sys.byteorder[0]}e'), 24)
+            return text
+
+        self.assertEqual(made()[1:3], 'bc')
+        self.assertEqual(made()[-1], 'f')
 
     def test_slices_of_subclasses_ask_them(self):
         for base in (list, tuple, str, bytes):
