@@ -246,7 +246,7 @@
         PyObject *dropped_ = (PyObject *)(op);                                                     \
         if (--dropped_->ob_refcnt == 0) {                                                          \
             frame->prev_instr = next - 1;                                                          \
-            Py_TYPE(dropped_)->tp_dealloc(dropped_);                                                        \
+            Py_TYPE(dropped_)->tp_dealloc(dropped_);                                               \
         }                                                                                          \
     } while (0)
 #define XDECREF(op)                                                                                \

@@ -57,35 +57,38 @@ soft_all(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyOb
     return test_items(tstate, below, shim_all, args, nargs, kwnames, top);
 }
 
-/* The least (`comparison` Py_LT) or the greatest (Py_GT) of ints of one digit, or of floats: answered here,
- * since C takes longer to sort its arguments out than to compare.  SLP_NOT_SOFT where there are others. */
+/* The value of a float, or of an int of one digit, which a double holds exactly.  False for others. */
+static inline bool
+plain_number(PyObject *op, double *value)
+{
+    if (PyFloat_CheckExact(op)) {
+        *value = PyFloat_AS_DOUBLE(op);
+        return true;
+    }
+    if (PyLong_CheckExact(op) && slp_is_one_digit(op)) {
+        *value = (double)slp_one_digit_value(op);
+        return true;
+    }
+    return false;
+}
+
+/* The least (`comparison` Py_LT) or the greatest (Py_GT) of plain numbers: answered here, since C takes
+ * longer to sort its arguments out than to compare.  SLP_NOT_SOFT where there are others. */
 static PyObject *
 extreme_number(PyObject *const *args, Py_ssize_t nargs, int comparison)
 {
-    PyTypeObject *type = Py_TYPE(args[0]);
     PyObject *best = args[0];
-    if (type == &PyFloat_Type) {
-        for (Py_ssize_t i = 1; i < nargs; i++) {
-            if (!PyFloat_CheckExact(args[i])) {
-                return SLP_NOT_SOFT;
-            }
-            double value = PyFloat_AS_DOUBLE(args[i]), champion = PyFloat_AS_DOUBLE(best);
-            if (comparison == Py_LT ? value < champion : value > champion) {
-                best = args[i];
-            }
-        }
-        return Py_NewRef(best);
-    }
-    if (type != &PyLong_Type || !slp_is_one_digit(best)) {
+    double champion, value;
+    if (!plain_number(best, &champion)) {
         return SLP_NOT_SOFT;
     }
     for (Py_ssize_t i = 1; i < nargs; i++) {
-        if (!PyLong_CheckExact(args[i]) || !slp_is_one_digit(args[i])) {
+        if (!plain_number(args[i], &value)) {
             return SLP_NOT_SOFT;
         }
-        long value = slp_one_digit_value(args[i]), champion = slp_one_digit_value(best);
         if (comparison == Py_LT ? value < champion : value > champion) {
             best = args[i];
+            champion = value;
         }
     }
     return Py_NewRef(best);
