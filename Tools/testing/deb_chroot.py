@@ -11,6 +11,7 @@ import argparse
 import glob
 import hashlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ OUR_LIBRARY = TREE + '/lib/libpython3.11.so.1.0'
 
 # What a package manager leaves behind in any case.
 NOT_COMPARED = ('/var/cache/', '/var/lib/apt/', '/var/lib/dpkg/', '/var/log/', '/proc/', '/dev/', '/tmp/', '/run/',
-                '/etc/ld.so.cache', '/etc/apt/', '/root/')
+                '/etc/ld.so.cache', '/etc/apt/', pwd.getpwuid(0).pw_dir + '/')
 
 # What is mounted, and what is started, ends with the command, also when it is interrupted: nobody must ever delete
 # a folder in which the machine's own /proc or /dev is mounted.
