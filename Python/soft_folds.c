@@ -1,4 +1,4 @@
-/* What makes one value of many: sum, any, all, min, max, `x in g` (slp_loops.h). */
+/* What makes one value of many: sum, any, all, min, max, functools.reduce, `x in g` (slp_loops.h). */
 #include "slp_loops.h"
 
 #include "slp_ints.h"
@@ -11,6 +11,8 @@ static PyCodeObject *shim_sum;
 static PyCodeObject *shim_any, *shim_all;
 /* [default or NULL, iterable, iterable]; [default or NULL, key, iterable, iterable] */
 static PyCodeObject *shim_min, *shim_max, *shim_min_by, *shim_max_by;
+/* [function, iterable, value so far, iterator]; [function, iterable, iterator] */
+static PyCodeObject *shim_reduce, *shim_reduce_first;
 /* [negate, object, iterable, iterator] */
 static PyCodeObject *shim_contains;
 
@@ -153,6 +155,30 @@ soft_max(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyOb
 }
 
 PyObject *
+slp_soft_reduce(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
+{
+    if (nargs < 2 || nargs > 3 || kwnames != NULL
+        || (Py_TYPE(args[1])->tp_iter == NULL && !PySequence_Check(args[1]))
+        || !(slp_may_be_soft(args[0]) || slp_loops_in_python(args[1]))) {
+        return SLP_NOT_SOFT;
+    }
+    PyObject *iterator = PyObject_GetIter(args[1]);
+    if (iterator == NULL) {
+        if (_PyErr_ExceptionMatches(tstate, PyExc_TypeError)) {
+            _PyErr_SetString(tstate, PyExc_TypeError, "reduce() arg 2 must support iteration");
+        }
+        return NULL;
+    }
+    PyObject *from_first[] = {args[0], args[1], iterator};
+    PyObject *from_initial[] = {args[0], args[1], nargs == 3 ? args[2] : NULL, iterator};
+    PyObject *answer = nargs == 3 ? slp_enter_loop(tstate, below, shim_reduce, 0, from_initial, 4, top)
+                                  : slp_enter_loop(tstate, below, shim_reduce_first, 0, from_first, 3, top);
+    Py_DECREF(iterator);
+    return answer;
+}
+
+PyObject *
 slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *container, PyObject *item,
                   bool negate, _PyInterpreterFrame **top)
 {
@@ -224,6 +250,22 @@ slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *c
     SLP_GIVE, 0,                        /* 39 */                                                   \
     SLP_LOOP_DONE, (empty)              /* 40 */
 
+/* [function, iterable, value, iterator]; 17 units: value = function(value, item) for each item, and then the
+ * value. */
+#define REDUCE                                                                                     \
+    FOR_ITER, 16,                       /*  0: to 17 */                                            \
+    PUSH_NULL, 0,                                                                                  \
+    COPY, 6,                                                                                       \
+    COPY, 5,                                                                                       \
+    COPY, 4,                                                                                       \
+    SLP_CODE_CALL(2),                   /*  5 to 11 */                                             \
+    SWAP, 2,                                                                                       \
+    POP_TOP, 0,                                                                                    \
+    SWAP, 3,                                                                                       \
+    POP_TOP, 0,                                                                                    \
+    JUMP_BACKWARD, 17,                  /* 16: to 0 */                                             \
+    SLP_GIVE, 0                         /* 17 */
+
 void
 slp_soft_folds_init(void)
 {
@@ -256,6 +298,13 @@ slp_soft_folds_init(void)
     SLP_LOOP_MAKE(shim_max, "<max>", 7, EXTREME(Py_GT, SLP_LOOP_MAX_EMPTY));
     SLP_LOOP_MAKE(shim_min_by, "<min by key>", 11, EXTREME_BY(Py_LT, SLP_LOOP_MIN_EMPTY));
     SLP_LOOP_MAKE(shim_max_by, "<max by key>", 11, EXTREME_BY(Py_GT, SLP_LOOP_MAX_EMPTY));
+    SLP_LOOP_MAKE(shim_reduce, "<reduce>", 9, NOP, 0, REDUCE);
+    SLP_LOOP_MAKE(shim_reduce_first, "<reduce from the first>", 9,
+         NOP, 0,
+         FOR_ITER, 19,                  /* 1: to 21 */
+         SWAP, 2,
+         REDUCE,                        /* 3 to 20 */
+         SLP_LOOP_DONE, SLP_LOOP_REDUCE_EMPTY);
     SLP_LOOP_MAKE(shim_contains, "<in>", 8,
          NOP, 0,
          FOR_ITER, 10,                  /* 1: to 12 */

@@ -91,6 +91,9 @@ slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, 
         _PyErr_Format(tstate, PyExc_ValueError, "%s() arg is an empty sequence",
                       how == SLP_LOOP_MIN_EMPTY ? "min" : "max");
         return NULL;
+    case SLP_LOOP_REDUCE_EMPTY:
+        _PyErr_SetString(tstate, PyExc_TypeError, "reduce() of empty iterable with no initial value");
+        return NULL;
     case SLP_LOOP_SORT:
         return slp_sort_plain(values[2], values[1] == Py_True);
     case SLP_LOOP_SORT_BY_KEYS:

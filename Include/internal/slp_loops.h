@@ -23,6 +23,7 @@ typedef enum {
     SLP_LOOP_NOT_FOUND,
     SLP_LOOP_MIN_EMPTY,    /* [default, ...]: the default, or ValueError */
     SLP_LOOP_MAX_EMPTY,
+    SLP_LOOP_REDUCE_EMPTY, /* reduce() has nothing to begin with: TypeError */
     SLP_LOOP_SORT,         /* [.., reverse, items, None, keys]: the items, sorted */
     SLP_LOOP_SORT_BY_KEYS, /* [iterable, reverse, items, key, keys]: the same, by their keys */
     SLP_LOOP_SORT_IN_PLACE, /* [list, reverse, items, key, keys]: None; the list is sorted */
@@ -56,6 +57,10 @@ PyObject *slp_soft_unpack(PyThreadState *tstate, _PyInterpreterFrame *below, PyO
 /* CONTAINS_OP without a __contains__. */
 PyObject *slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *container,
                             PyObject *item, bool negate, _PyInterpreterFrame **top);
+/* functools.reduce(): a soft function. */
+PyObject *slp_soft_reduce(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
+                          PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                          _PyInterpreterFrame **top);
 /* CALL_FUNCTION_EX: callable(*iterable, **kwargs), kwargs a dict or NULL. */
 PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
                              PyObject *iterable, PyObject *kwargs, _PyInterpreterFrame **top);

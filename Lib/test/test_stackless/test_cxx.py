@@ -13,7 +13,7 @@ from . import interpreters
 PREAMBLE = '''
 import sys
 sys.path.insert(0, {folder!r})
-from functools import reduce
+from operator import call
 from stackless import *
 '''
 
@@ -39,7 +39,7 @@ class TestCxx(unittest.TestCase):
         """The source runs without errors, with or without others before that need C stacks."""
         for imports in ('from cxx_sample import *\n',
                         'ch = channel()\n'
-                        'ts = [tasklet(reduce)(lambda a, b: ch.receive(), [1, 2]) for n in range(5)]\n'
+                        'ts = [tasklet(call)(ch.receive) for n in range(5)]\n'
                         'run()\n'
                         'for n in range(5): ch.send(n)\n'
                         'from cxx_sample import *\n'):
@@ -108,7 +108,7 @@ class TestCxx(unittest.TestCase):
             sys.setrecursionlimit(200000)
 
             def deep(n):
-                return state() if n == 0 else reduce(lambda a, b: deep(n - 1), [1, 2])
+                return state() if n == 0 else call(lambda: deep(n - 1))
 
             for n in range(2):
                 assert handle('outer', lambda: deep(30000)) == ('outer', ('outer', 0))

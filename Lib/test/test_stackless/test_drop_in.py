@@ -140,10 +140,10 @@ class TestGdb(DropIn):
 
     def test_tasklets_are_left_when_gdb_ends(self):
         self.gdb('''
-            import functools
+            import operator
             channel = stackless.channel()
             stackless.tasklet(channel.receive)()
-            stackless.tasklet(functools.reduce)(lambda a, b: channel.receive(), [1, 2])
+            stackless.tasklet(operator.call)(channel.receive)
             stackless.run()
             never = stackless.tasklet(print)('never')
         ''')

@@ -8,12 +8,12 @@ from .cases import needs_soft_switches
 
 PROGRAM = '''
 import os, sys, threading
-from functools import reduce
+from operator import call
 from stackless import *
 
 def inside(function, *args):
     """Call function(*args) inside of a C function."""
-    return reduce(lambda a, b: function(*args), [1, 2])
+    return call(lambda: function(*args))
 
 def deep(n, function, *args):
     return function(*args) if n == 0 else inside(deep, n - 1, function, *args)
@@ -47,7 +47,7 @@ class Fork(unittest.TestCase):
                         for i in range(2): ch.send(i)
                         assert not any(t.alive for t in others), others
                         got = []
-                        tasklet(lambda: reduce(lambda _, i: ch.send(i), range(3), None))()
+                        tasklet(call)(lambda: [ch.send(i) for i in range(3)])
                         while len(got) < 3: got.append(ch.receive())
                         assert got == [0, 1, 2]
 

@@ -1,6 +1,5 @@
 """What tasklets show of themselves: repr, name, stack, what pins them, all of them, who waits in a deadlock."""
 
-import functools
 import gc
 import operator
 import re
@@ -251,7 +250,7 @@ class TestTasklets(Case):
     @needs_soft_switches
     def test_uncollectables(self):
         soft = self.paused()
-        pinned = self.paused(lambda: functools.reduce(lambda a, b: schedule_remove(), [1, 2]))
+        pinned = self.paused(lambda: operator.call(lambda: schedule_remove()))
         self.assertIn(pinned, stackless.getuncollectables())
         self.assertNotIn(soft, stackless.uncollectables)
         self.assertNotIn(getmain(), stackless.uncollectables)
@@ -300,28 +299,26 @@ class TestPinned(Case):
 
     def test_builtin_functions(self):
         key = lambda x: schedule_remove(x)   # noqa: E731
-        self.assertEqual(self.pinned_by(lambda: functools.reduce(lambda a, b: key(b), [1, 2])),
-                         (functools.reduce, 1))
+        self.assertEqual(self.pinned_by(lambda: operator.call(key, 1)), (operator.call, 1))
         self.assertEqual(self.pinned_by(lambda: re.sub("a", lambda m: key("b"), "a"))[0].__name__, "sub")
         self.assertEqual(self.pinned_by(lambda: operator.add(Operand.__new__(Silent), 1)), (operator.add, 1))
 
     def test_star_arguments(self):
-        args = [lambda a, b: schedule_remove(), [1, 2]]
-        self.assertEqual(self.pinned_by(lambda: functools.reduce(*args)), (functools.reduce, 1))
-        self.assertEqual(self.pinned_by(lambda: functools.reduce(*args, **{})), (functools.reduce, 1))
+        args = [lambda a, b: schedule_remove(), 1, 2]
+        self.assertEqual(self.pinned_by(lambda: operator.call(*args)), (operator.call, 1))
+        self.assertEqual(self.pinned_by(lambda: operator.call(*args, **{})), (operator.call, 1))
 
     def test_nested(self):
-        def inner(a, b):
-            return functools.reduce(lambda a, b: schedule_remove(), [1, 2])
-        self.assertEqual(self.pinned_by(lambda: functools.reduce(inner, [1, 2])), (functools.reduce, 2))
+        def inner():
+            return operator.call(lambda: schedule_remove())
+        self.assertEqual(self.pinned_by(lambda: operator.call(inner)), (operator.call, 2))
 
     def test_called_by_c_itself(self):
         def body():
-            functools.reduce(lambda a, b: a, map(self.ch.send, [1, 2]))
+            operator.call(self.ch.send, 1)
         t = tasklet(body)()
         t.run()
-        self.assertEqual((t.pinned, t.nesting_level), (functools.reduce, 1))
-        self.ch.receive()
+        self.assertEqual((t.pinned, t.nesting_level), (operator.call, 1))
         self.ch.receive()
         run()
 
@@ -340,10 +337,10 @@ class TestPinned(Case):
 
     def test_at_any_depth_of_the_value_stack(self):
         """The callable is found among temporaries, in loops, `with`, `try` and generators."""
-        reduce, key = functools.reduce, lambda a, b: schedule_remove(0)
+        call, key = operator.call, lambda: schedule_remove(0)
 
         def temporaries():
-            return [1, (2, {3: [4, 5, reduce(key, [1, 2])]}), *range(3)]
+            return [1, (2, {3: [4, 5, call(key)]}), *range(3)]
 
         def in_blocks():
             for i in range(2):
@@ -352,47 +349,47 @@ class TestPinned(Case):
                         1 / 0
                     except ZeroDivisionError:
                         for j, k in [(1, 2)]:
-                            [reduce(key, [1, 2]) for x in [1]]
+                            [call(key) for x in [1]]
 
         def conditional(flag=True):
-            return (0 if not flag else 1) + (reduce(key, [1, 2]) or 2 if flag else 3)
+            return (0 if not flag else 1) + (call(key) or 2 if flag else 3)
 
         def generator():
             yield 1
-            yield reduce(key, [1, 2])
+            yield call(key)
 
         def in_generator():
             for x in generator():
                 pass
 
         def with_keywords():
-            return sorted([1, 2], key=lambda x: reduce(key, [1, 2]) or x)
+            return sorted([1, 2], key=lambda x: call(key) or x)
 
-        namespace = dict(reduce=reduce, key=key)
-        exec("def extended():\n    a = [%s]\n    return [%s, reduce(key, [1, 2])]"
+        namespace = dict(call=call, key=key)
+        exec("def extended():\n    a = [%s]\n    return [%s, call(key)]"
              % (", ".join(f"'{i}'" for i in range(300)), ", ".join("a[0]" for i in range(300))), namespace)
         for function in temporaries, in_blocks, conditional, in_generator, with_keywords, \
                 namespace["extended"]:
             with self.subTest(function=function.__name__):
                 for i in range(20):   # until it is specialised
                     pinned, level = self.pinned_by(function)
-                    self.assertIs(pinned, reduce)
+                    self.assertIs(pinned, call)
 
     def test_main(self):
         seen = []
 
-        def look(a, b):
+        def look():
             tasklet(lambda: seen.append((getmain().pinned, getmain().nesting_level)))()
             run()
         level = getmain().nesting_level
-        functools.reduce(look, [1, 2])
-        self.assertEqual(seen, [(functools.reduce, level + 1)])
+        operator.call(look)
+        self.assertEqual(seen, [(operator.call, level + 1)])
 
     def test_the_current_one(self):
         seen = []
         level = getcurrent().nesting_level
-        functools.reduce(lambda a, b: seen.append((getcurrent().pinned, getcurrent().nesting_level)), [1, 2])
-        self.assertEqual(seen, [(functools.reduce, level + 1)])
+        operator.call(lambda: seen.append((getcurrent().pinned, getcurrent().nesting_level)))
+        self.assertEqual(seen, [(operator.call, level + 1)])
 
 
 class Silent(Operand):

@@ -8,7 +8,7 @@ from .cases import needs_soft_switches
 
 PROGRAM = '''
 import atexit, os, sys, threading
-from functools import reduce
+from operator import call
 import stackless
 from stackless import *
 
@@ -17,7 +17,7 @@ def say(*words):
 
 def inside(function, *args):
     """Call function(*args) inside of a C function."""
-    return reduce(lambda a, b: function(*args), [1, 2])
+    return call(lambda: function(*args))
 
 def guarded(function, *args):
     try:
@@ -329,9 +329,9 @@ class TestThreadStates(LifeCase):
         self.ends('''
             import _xxsubinterpreters as interpreters
             source = """if True:
-                import functools, stackless
+                import operator, stackless
                 ch = stackless.channel()
-                def work(): functools.reduce(lambda _, i: ch.send(i), range(3), None)
+                def work(): operator.call(lambda: [ch.send(i) for i in range(3)])
                 stackless.tasklet(work)()
                 assert [ch.receive() for _ in range(3)] == [0, 1, 2]
                 """

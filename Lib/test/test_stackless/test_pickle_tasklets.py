@@ -242,7 +242,8 @@ def loops():
         return -wait(value)
 
     return [list(waiting([1, 2])), tuple(waiting([1, 2])), set(waiting([1])), frozenset(waiting([2])),
-            b",".join(x.encode() for x in waiting("ab")),
+            functools.reduce(lambda a, b: [a, wait(b)], [1, 2, 3]), b",".join(x.encode() for x in waiting("ab")),
+            functools.reduce(lambda a, b: [a, b], waiting([1, 2]), 0), functools.reduce(max, waiting([1, 2])),
             list(Iterable()), sum(waiting([1, 2]), 10), any(waiting([0, 1])), all(waiting([1, 0])),
             min(waiting([3, 1, 2])), max([3, 1, 2], key=key), min(3, 1, key=key), sorted(waiting([2, 3, 1])),
             sorted([2, 3, 1], key=key), "-".join(waiting("ab")), 2 in waiting([1, 2]), 5 not in waiting([1, 2]),

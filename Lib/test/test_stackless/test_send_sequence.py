@@ -1,7 +1,7 @@
 """channel.send_sequence(): what it sends, what it answers, and that it takes no C stack."""
 
 import unittest
-from functools import reduce
+from operator import call
 
 from stackless import channel, getcurrent, run, schedule, schedule_remove, tasklet
 
@@ -145,7 +145,7 @@ class TestNoCStack(SequenceCase):
         run()
 
     def test_called_by_c(self):
-        t = tasklet(lambda: self.log.append(reduce(lambda _, text: self.ch.send_sequence(text), ["abc"], None)))()
+        t = tasklet(lambda: self.log.append(call(lambda: self.ch.send_sequence("abc"))))()
         t.run()
         self.assertGreater(t.nesting_level, 0)
         self.assertEqual(self.receive(3), list("abc"))

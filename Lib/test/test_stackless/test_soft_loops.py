@@ -1,5 +1,6 @@
 """What exhausts an iterator in Python, or calls a key function, takes no C stack, and is what it is in CPython."""
 
+import functools
 import re
 import unittest
 
@@ -49,6 +50,7 @@ EXHAUSTERS = {
     "(*,)": lambda x: (0, *x), "f(*)": lambda x: received(*x), "f(*, **)": lambda x: received(*x, key=1),
     "unpack": unpack, "list.extend": extended, "set.update": updated,
     "in": lambda x: 3 in x, "not in": lambda x: 3 not in x, "max, default": lambda x: max(x, default=1),
+    "reduce": lambda x: functools.reduce(max, x), "reduce, initial": lambda x: functools.reduce(lambda a, b: b, x, 0),
 }
 
 #: What calls key(x).
@@ -57,6 +59,8 @@ KEYS = {
     "max": lambda key: max(1, 2, key=key), "sorted, generator": lambda key: sorted(generator(int), key=key),
     "list(map)": lambda key: list(map(key, [1])), "sum(map)": lambda key: sum(map(key, (1,))),
     "join": lambda key: "".join(str(key(x)) for x in [1]), "unpack_ex": lambda key: unpack_starred(map(key, [1])),
+    "reduce": lambda key: functools.reduce(lambda x, y: key(y), [1, 2]),
+    "reduce, initial": lambda key: functools.reduce(lambda x, y: key(y), [1], 0),
     "bytes.join": lambda key: b"".join(str(key(x)).encode() for x in [1]),
 }
 
@@ -154,6 +158,9 @@ ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozens
     lambda x: sorted(x, key=lambda v: -v), lambda x: sorted(x, key=str, reverse=1), ",".join, b",".join,
     lambda x: 1 in x, lambda x: 1 not in x, lambda x: "b" in x, lambda x: star(*x), lambda x: star(1, *x, z=2),
     lambda x: star(*x, **{"k": 1}), lambda x: sum(x, start=5), lambda x: sum(x, []), lambda x: sum(x, ""),
+    lambda x: functools.reduce(lambda a, b: [a, b], x), lambda x: functools.reduce(lambda a, b: [a, b], x, 0),
+    lambda x: functools.reduce(3, x), lambda x: functools.reduce(max, x), lambda x: functools.reduce(lambda: 0, x, x),
+    lambda x: functools.reduce(lambda a, b: 0, 5), lambda x: functools.reduce(lambda a, b: 0, x, 1, 2),
     lambda x: max(*x, key=lambda v: v), lambda x: min(x, bad=1), lambda x: list(x, x), lambda x: sorted(x, key=3)]
 MAKERS = [g, failing, I, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
     lambda *a: map(lambda x: x, a), lambda *a: zip(g(*a), a)]

@@ -8,18 +8,18 @@ from . import interpreters
 PROGRAM = '''
 import threading
 import _xxsubinterpreters as interpreters
-from functools import reduce
+from operator import call
 from stackless import *
 
 def inside(function, *args):
-    return reduce(lambda a, b: function(*args), [1, 2])
+    return call(lambda: function(*args))
 
 USE = """if True:
-    from functools import reduce
+    from operator import call
     from stackless import *
     ch = channel()
     def inside(function, *args):
-        return reduce(lambda a, b: function(*args), [1, 2])
+        return call(lambda: function(*args))
     tasklet(lambda: [ch.send(i) for i in range(3)])()
     tasklet(inside)(lambda: [ch.send(i) for i in range(3)])
     got = [ch.receive() for _ in range(6)]
@@ -28,11 +28,11 @@ USE = """if True:
     """
 
 LEAVE = """if True:
-    from functools import reduce
+    from operator import call
     from stackless import *
     import os
     def guarded():
-        try: reduce(lambda a, b: schedule_remove(), [1, 2])
+        try: call(lambda: schedule_remove())
         finally: os.write(1, b"finally" + bytes([10]))
     kept = [tasklet(guarded)(), tasklet(schedule_remove)(), tasklet(channel().receive)()]
     run()

@@ -4,7 +4,7 @@ import gc
 import threading
 import unittest
 import weakref
-from functools import reduce
+from operator import call
 
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
@@ -25,7 +25,7 @@ class EndCase(LeavesNoTasklets, unittest.TestCase):
     def pinned(self, wait):
         """The function of a tasklet that calls wait() inside of a C function, and logs how that ends."""
         try:
-            reduce(lambda a, b: wait(), [1, 2])
+            call(lambda: wait())
         except BaseException as error:
             self.log.append((type(error).__name__, threading.get_ident(), getcurrent().is_main))
             raise
@@ -91,7 +91,7 @@ class TestPinned(EndCase):
     def test_another_exception_at_the_end_is_shown_and_no_more(self):
         def bad():
             try:
-                reduce(lambda a, b: schedule_remove(), [1, 2])
+                call(lambda: schedule_remove())
             finally:
                 raise KeyError("at the end")
 
@@ -140,7 +140,7 @@ class TestPinned(EndCase):
                     self.log.append("no")
 
         def work():
-            self.t = tasklet(lambda: reduce(lambda a, b: refuses(b), [1, 2]))()
+            self.t = tasklet(lambda: call(refuses, 1))()
             run()
 
         self.in_thread(work)
@@ -175,7 +175,7 @@ class TestPinned(EndCase):
 
         def work():
             for _ in range(20):
-                tasklet(lambda: reduce(lambda a, b: refuses(b), [1, 2]))()
+                tasklet(lambda: call(refuses, 1))()
             run()
 
         def mappings():

@@ -4,7 +4,7 @@ import _thread
 import ctypes
 import threading
 import unittest
-from functools import reduce
+from operator import call
 
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
@@ -612,7 +612,7 @@ class TestForeignThreads(ThreadCase):
     def test_a_pinned_tasklet_is_killed_when_the_thread_goes(self):
         def pinned():
             try:
-                reduce(lambda a, b: schedule_remove(), [1, 2])
+                call(lambda: schedule_remove())
             finally:
                 self.log.append("finally")
 
@@ -630,14 +630,14 @@ class TestSmallStacks(unittest.TestCase):
     def test_threads_with_32_kilobytes(self):
         interpreters.check_python(self, '-c', '''if True:
             import os, stackless, threading
-            from functools import reduce
+            from operator import call
             # some architectures want more
             threading.stack_size(max(32 * 1024, os.sysconf('SC_THREAD_STACK_MIN')))
             log = []
 
             def work():
                 ch = stackless.channel()
-                stackless.tasklet(lambda: reduce(lambda _, i: ch.send(i), range(3), None))()
+                stackless.tasklet(call)(lambda: [ch.send(i) for i in range(3)])
                 log.extend(ch.receive() for _ in range(3))
                 log.append(sum(map(lambda x: depth(x), [50])))
 
