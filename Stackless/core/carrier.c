@@ -29,6 +29,11 @@
 #  define STACK_SIZE ((size_t)8 * 1024 * 1024)
 #endif
 #define MARGIN        (STACK_SIZE / 2)
+
+/* A native stack below this size is too little for such C code, whatever part of it is left: a host may give
+ * its threads 64 KB.  There every activation hops at once, and the stack is left to the host's own frames. */
+#define SMALL_STACK ((size_t)1024 * 1024)
+
 #define SLAB_CARRIERS 16
 #define SLAB_OFFSET   ((size_t)64 * 1024)
 #define SLAB_SIZE     (SLAB_OFFSET + SLAB_CARRIERS * STACK_SIZE)
@@ -394,12 +399,13 @@ slp_stack_is_low(const char *here)
         char *low, *high;
         slp_stack_limit = NULL;
         if (native_bounds(&low, &high) && low <= here && here < high) {
-            native_margin = Py_MIN((size_t)(high - low) / 2, MARGIN);
+            size_t size = (size_t)(high - low);
+            native_margin = size < SMALL_STACK ? size : Py_MIN(size / 2, MARGIN);
             slp_stack_limit = low + native_margin;
         }
     }
     /* Far below the limit it is another stack altogether, which somebody else has made. */
-    return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= MARGIN;
+    return here < slp_stack_limit && (size_t)(slp_stack_limit - here) <= Py_MAX(native_margin, MARGIN);
 }
 
 size_t

@@ -157,6 +157,58 @@ class Embedding(unittest.TestCase):
         ''')
         self.assertEqual(printed, 'done\n' * 3)
 
+    def test_threads_with_small_stacks(self):
+        """C functions that recurse by themselves had the second half of 64 KB, and crashed."""
+        printed = self.embed('small-threads', '''
+            def life():
+                import json, re, stackless
+                nested = None
+                for _ in range(900):
+                    nested = [nested]
+                text = '[' * 900 + 'null' + ']' * 900
+                channel = stackless.channel()
+                seen = []
+
+                def use(n):
+                    """C functions that recurse, and C functions that call back."""
+                    assert json.dumps(nested) == text
+                    assert json.loads(text) == nested
+                    assert sorted(range(100), key=lambda k: -k + n) == list(range(99, -1, -1))
+                    assert re.sub('a', lambda match: match[0].upper(), 'banana') == 'bAnAnA'
+                    seen.append(n)
+
+                def plain(n):
+                    return 0 if n == 0 else 1 + plain(n - 1)
+
+                def through_sorted(n):
+                    return sorted([n], key=lambda k: through_sorted(k - 1) if k else k)
+
+                def through_re(n):
+                    return 'x' if n == 0 else re.sub('x', lambda match: through_re(n - 1), 'x')
+
+                def pinned(n):
+                    re.sub('a', lambda match: str(channel.receive()), 'aaa')
+                    use(n)
+
+                use(-1)
+                assert plain(900) == 900
+                assert through_sorted(200) == [200]
+                assert through_re(200) == 'x'
+                for n in range(10):
+                    stackless.tasklet(use)(n)
+                    stackless.tasklet(pinned)(n + 10)
+                    stackless.tasklet(plain)(900)
+                    stackless.tasklet(through_re)(200)
+                stackless.run()
+                for n in range(30):
+                    channel.send(n)
+                stackless.run()
+                assert sorted(seen) == list(range(-1, 20)), seen
+                return 'done\\n'
+            sys.stdout.write(life())
+        ''')
+        self.assertEqual(printed, 'done\n' * 3)
+
     def test_subinterpreters(self):
         printed = self.embed('subinterpreters', '''
             import stackless
