@@ -211,11 +211,18 @@ slp_frame_waits_for_throw(const _PyInterpreterFrame *frame)
 /* Build the shims' code objects, once per process.  -1 with an exception. */
 int slp_shims_init(void);
 
+/* Is this code a shim's? */
+static inline bool
+slp_is_shim_code(const PyCodeObject *code)
+{
+    return code->_co_firsttraceable >= Py_SIZE(code);
+}
+
 /* Is this frame a shim's? */
 static inline bool
 slp_is_shim(const _PyInterpreterFrame *frame)
 {
-    return frame->f_code->_co_firsttraceable >= Py_SIZE(frame->f_code);
+    return slp_is_shim_code(frame->f_code);
 }
 
 #endif
