@@ -30,6 +30,9 @@ FOREIGN_FLAGS = ['-static', '-fno-pic']
 NATIVE_SWITCHES = 10_000_000
 FOREIGN_SWITCHES = 100_000
 
+# What Debian calls an architecture, where the compilers' name for it is another one.
+DEBIAN_NAMES = {'aarch64': 'arm64', 'arm': 'armhf', 'i686': 'i386', 'powerpc64le': 'ppc64el', 'x86_64': 'amd64'}
+
 
 @dataclass(frozen=True)
 class Way:
@@ -48,9 +51,17 @@ class Way:
         lacking = []
         if shutil.which(self.compiler[0]) is None:
             lacking.append('gcc-' + self.compiler[0].removesuffix('-gcc'))
+        elif self.emulator and not self.has_c_library():
+            cpu = self.compiler[0].partition('-')[0]
+            lacking.append(f'libc6-dev-{DEBIAN_NAMES.get(cpu, cpu)}-cross')
         if self.emulator and shutil.which(self.emulator[0]) is None:
             lacking.append('qemu-user')
         return lacking
+
+    def has_c_library(self):
+        """Tell whether programs can be compiled: Debian's cross compilers only recommend their C library."""
+        found = subprocess.run([*self.compiler, '-print-file-name=libc.a'], capture_output=True, text=True).stdout
+        return os.path.isabs(found)     # a bare name means that it is nowhere
 
     def cxx(self):
         """Return the C++ compiler that goes with the compiler, or None."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 from . import interpreters
 
@@ -44,6 +45,18 @@ class SwitchFiles(unittest.TestCase):
                 with self.subTest(way=str(way)):
                     passed, output = self.tool.test(way, self.folder, interpreters.SRCDIR)
                     self.assertTrue(passed, output)
+
+    def test_missing_c_library(self):
+        """A cross compiler without its C library, which Debian only recommends, is told from one that can be used."""
+        way = self.tool.Way('aarch64_aapcs', '', ('aarch64-linux-gnu-gcc',), ('cat',))
+        compiler = os.path.join(self.folder, way.compiler[0])
+        path = f'{self.folder}:/usr/bin:/bin'
+        for library, missing in ('libc.a', ['libc6-dev-arm64-cross']), ('/usr/aarch64-linux-gnu/lib/libc.a', []):
+            with self.subTest(library=library), unittest.mock.patch.dict(os.environ, PATH=path):
+                with open(compiler, 'w', encoding='utf-8') as file:
+                    file.write(f'#!/bin/sh\ntest "$1" = -print-file-name=libc.a && echo {library}\n')
+                os.chmod(compiler, 0o755)
+                self.assertEqual(way.missing(), missing)
 
     def test_debugger_walks_suspended_stack(self):
         """From slp_platf_resume, gdb finds all functions of a stack that does not run, before its first run too."""
