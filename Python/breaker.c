@@ -72,7 +72,6 @@ static void
 answer_alarm(PyThreadState *tstate)
 {
     slp_thread *th = slp_thread_peek(tstate);
-    slp_alarm_after_fork();
     if (th != NULL && slp_alarm_rings(&th->watchdog.alarm)) {
         slp_watchdog_late(th);
     }

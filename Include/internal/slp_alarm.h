@@ -11,7 +11,7 @@
  *     └── slp_alarm_clear() ─┴──────────────────────────────────────────┘
  *
  * The helper holds no GIL and touches nothing of Python's but the breaker.  fork() leaves it behind: the
- * child starts one of its own as soon as its loop looks at the breaker.
+ * child starts one of its own at once, if alarms of the thread that forked are set.
  */
 #ifndef SLP_ALARM_H
 #define SLP_ALARM_H
@@ -38,8 +38,8 @@ int slp_alarm_set(slp_alarm *alarm, PyInterpreterState *interp, int64_t deadline
 /* Take it back, whatever has become of it. */
 void slp_alarm_clear(slp_alarm *alarm);
 
-/* Start the helper again in the child of a fork. */
-void slp_alarm_after_fork(void);
+/* Takes the place of _PySignal_AfterFork() in the child of a fork. */
+void slp_signal_after_fork(void);
 
 /* Has its deadline passed? */
 static inline bool

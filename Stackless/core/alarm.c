@@ -124,16 +124,13 @@ init_wake(void)
     pthread_condattr_destroy(&attr);
 }
 
-/* The child has no helper.  Whoever waits for an alarm starts one (slp_alarm_after_fork). */
+/* The child has no helper.  If it is to run Python code, slp_signal_after_fork() comes next. */
 static void
 after_fork_in_child(void)
 {
     helper.running = false;
     pthread_mutex_init(&helper.mutex, NULL);
     init_wake();
-    for (slp_alarm *alarm = helper.alarms; alarm != NULL; alarm = alarm->next) {
-        set_breaker(alarm->interp);
-    }
 }
 
 /* Start the helper if there is none; the mutex is held.  0, or an errno. */
@@ -206,14 +203,19 @@ slp_alarm_clear(slp_alarm *alarm)
     pthread_mutex_unlock(&helper.mutex);
 }
 
+/* Called by PyOS_AfterFork_Child() for the base's _PySignal_AfterFork() (Tools/fork/manifest): the alarms
+ * that are still set need a helper.  The breaker would not do: the base has just computed it anew. */
 void
-slp_alarm_after_fork(void)
+slp_signal_after_fork(void)
 {
-    if (SLP_LIKELY(helper.running)) {
-        return;
-    }
+    _PySignal_AfterFork();
     pthread_mutex_lock(&helper.mutex);
-    /* Where that fails it is tried again when the breaker is next looked at. */
-    (void)start_helper();
+    if (helper.alarms != NULL && start_helper() != 0) {
+        /* Too early is better than never. */
+        for (slp_alarm *alarm = helper.alarms; alarm != NULL; alarm = alarm->next) {
+            __atomic_store_n(&alarm->rings, true, __ATOMIC_RELAXED);
+            set_breaker(alarm->interp);
+        }
+    }
     pthread_mutex_unlock(&helper.mutex);
 }
