@@ -16,6 +16,7 @@ typedef struct slp_interp {
     PyObject *channel_callback;
     int (*schedule_hook)(struct PyTaskletObject *prev, struct PyTaskletObject *next);  /* or NULL */
     PyObject *error_handler;
+    PyObject *base_function;           /* what slp_interp_base_function() returns, once it was asked for */
     bool always_hard;                  /* soft switching is off: slp_thread.always_hard of new threads */
     int pickle_flags;                  /* those of new threads */
     int watch;                         /* slp_watch bits that every thread has */
@@ -32,6 +33,11 @@ slp_interp_hold(slp_interp *si)
 }
 
 void slp_interp_release(slp_interp *si);
+
+/* The function that the base shim of a tasklet belongs to where no function in Python does (it never runs):
+ * so that C code finds globals there, empty but for __builtins__, which PyImport_Import() insists upon.
+ * Borrowed; NULL with MemoryError. */
+PyFunctionObject *slp_interp_base_function(slp_interp *si);
 
 /* Set or take back a bit of slp_thread.watch in all threads of the interpreter, those to come included. */
 void slp_interp_watch(PyInterpreterState *interp, int bit, bool on);

@@ -28,7 +28,8 @@
 /* A description, read and checked. */
 typedef struct {
     PyCodeObject *code;            /* strong, as all objects here */
-    PyFunctionObject *func;        /* holds code and globals; NULL: a shim's */
+    PyFunctionObject *func;        /* holds code and globals; NULL: a shim's, which
+                                      takes them from the frame below (the base shim gets one) */
     PyObject *locals;              /* or NULL */
     PyObject *values;              /* a tuple */
     PyObject *nulls;               /* bytes, or NULL */

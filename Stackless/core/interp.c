@@ -1,6 +1,7 @@
 /* The life of an slp_interp: made on first use, emptied when the interpreter's dict goes. */
 #include "slp_interp.h"
 
+#include "slp_shims.h"
 #include "slp_thread.h"
 
 static const char capsule_name[] = "_stackless.interpreter";
@@ -23,6 +24,7 @@ detach(PyObject *capsule)
     Py_CLEAR(si->schedule_callback);
     Py_CLEAR(si->channel_callback);
     Py_CLEAR(si->error_handler);
+    Py_CLEAR(si->base_function);
     slp_interp_release(si);
 }
 
@@ -52,6 +54,20 @@ slp_interp_get(PyInterpreterState *interp)
     int status = PyDict_SetItemString(dict, capsule_name, capsule);
     Py_DECREF(capsule);
     return status == 0 ? si : NULL;
+}
+
+PyFunctionObject *
+slp_interp_base_function(slp_interp *si)
+{
+    if (si->base_function == NULL) {
+        PyObject *builtins = _PyThreadState_GET()->interp->builtins;
+        PyObject *globals = PyDict_New();
+        if (globals != NULL && PyDict_SetItem(globals, &_Py_ID(__builtins__), builtins) == 0) {
+            si->base_function = PyFunction_New((PyObject *)slp_shim_tasklet, globals);
+        }
+        Py_XDECREF(globals);
+    }
+    return (PyFunctionObject *)si->base_function;
 }
 
 void

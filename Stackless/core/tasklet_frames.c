@@ -27,19 +27,20 @@ static inline _PyInterpreterFrame *
 new_base(PyTaskletObject *t, PyCodeObject *shim, PyFunctionObject *func, size_t words)
 {
     assert(t->frame == NULL && t->chunk == NULL);
+    if (func == NULL) {
+        func = slp_interp_base_function(t->thread->interp);
+        if (func == NULL) {
+            return NULL;
+        }
+    }
     _PyStackChunk *chunk = slp_chunk_new_heap(slp_frame_words(shim) + words);
     if (chunk == NULL) {
         return NULL;
     }
     _PyInterpreterFrame *frame = (_PyInterpreterFrame *)slp_chunk_base(chunk);
-    frame->f_func = (PyFunctionObject *)Py_XNewRef(func);
-    if (func != NULL) {
-        frame->f_globals = func->func_globals;
-        frame->f_builtins = func->func_builtins;
-    }
-    else {
-        frame->f_globals = frame->f_builtins = _PyThreadState_GET()->interp->builtins;
-    }
+    frame->f_func = (PyFunctionObject *)Py_NewRef(func);
+    frame->f_globals = func->func_globals;
+    frame->f_builtins = func->func_builtins;
     frame->f_locals = NULL;
     frame->f_code = (PyCodeObject *)Py_NewRef(shim);
     frame->frame_obj = NULL;

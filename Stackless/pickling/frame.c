@@ -412,14 +412,13 @@ void
 slp_frame_build(slp_frame_image *image, _PyInterpreterFrame *frame, _PyInterpreterFrame *below)
 {
     PyFunctionObject *func = image->func;
-    PyObject *builtins = _PyThreadState_GET()->interp->builtins;
     Py_ssize_t count = PyTuple_GET_SIZE(image->values);
-    bool shim = func == NULL;
-    frame->f_func = func;
-    frame->f_globals = func != NULL ? func->func_globals : below != NULL ? below->f_globals : builtins;
-    frame->f_builtins = func != NULL ? func->func_builtins : below != NULL ? below->f_builtins : builtins;
-    frame->f_locals = shim ? NULL : image->locals;
     frame->f_code = image->code;
+    bool shim = slp_is_shim(frame);
+    frame->f_func = func;
+    frame->f_globals = func != NULL ? func->func_globals : below->f_globals;
+    frame->f_builtins = func != NULL ? func->func_builtins : below->f_builtins;
+    frame->f_locals = shim ? NULL : image->locals;
     frame->frame_obj = NULL;
     frame->prev_instr = _PyCode_CODE(image->code) + image->unit;
     frame->stacktop = (int)count;

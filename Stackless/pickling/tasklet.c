@@ -493,6 +493,10 @@ build(PyTaskletObject *t, frame_images *images, PyObject **context)
     for (Py_ssize_t i = 0; i < images->count; i++) {
         words += images->frames[i].gen == NULL ? (size_t)slp_frame_words(images->frames[i].code) : 0;
     }
+    PyFunctionObject *base = slp_interp_base_function(t->thread->interp);
+    if (base == NULL) {
+        return -1;
+    }
     _PyInterpreterFrame **frames = PyMem_New(_PyInterpreterFrame *, images->count);
     _PyStackChunk *chunk = slp_chunk_new_heap(words);
     if (frames == NULL || chunk == NULL) {
@@ -501,6 +505,7 @@ build(PyTaskletObject *t, frame_images *images, PyObject **context)
         PyErr_NoMemory();
         return -1;
     }
+    images->frames[0].func = (PyFunctionObject *)Py_NewRef(base);
     PyObject **room = slp_chunk_base(chunk);
     _PyInterpreterFrame *below = NULL;
     _PyErr_StackItem *outer = &t->exc_state;

@@ -1,6 +1,9 @@
 """The life of a tasklet: binding, starting, pausing, ending, and what its attributes say meanwhile."""
 
+import builtins
+import datetime
 import gc
+import pickle
 import unittest
 import weakref
 
@@ -233,6 +236,18 @@ class TestArguments(TaskletCase):
         self.assertTrue(t.alive)
         run()
         self.assertFalse(t.alive)
+
+    def test_a_c_function_that_imports(self):
+        """It finds globals that have __builtins__, as it does in a thread of its own; builtins are not them."""
+        t = tasklet(datetime.datetime.strptime)("1999", "%Y")
+        copy = pickle.loads(pickle.dumps(t))
+        run()
+        copy.insert()
+        run()
+        self.assertEqual((t.alive, copy.alive), (False, False))
+        tasklet(exec)("defined_by_exec = 1")
+        run()
+        self.assertFalse(hasattr(builtins, "defined_by_exec"))
 
     def test_run_as_the_tasklet_itself(self):
         log = []
