@@ -3,7 +3,8 @@
 /* Stack: ..., iterable, ..., list, iterator. */
 INSTRUCTION(SLP_LOOP_HINT)
 {
-    if (slp_loop_hint(sp[-(int)oparg], sp[-2]) < 0) {
+    Py_ssize_t size = oparg & SLP_HINT_OF_ANOTHER ? 0 : PyList_GET_SIZE(sp[-2]);
+    if (slp_loop_hint(sp[-(int)(oparg & ~SLP_HINT_OF_ANOTHER)], size) < 0) {
         ERROR();
     }
     NEXT_AFTER_CALL();
@@ -20,24 +21,33 @@ INSTRUCTION(SLP_LOOP_DONE)
     GOTO_INSTRUCTION(SLP_GIVE);
 }
 
-/* Stack: before, list, iterator.  Enough is known when there is one item more than wanted. */
+/* Stack: before, iterable, list, iterator.  Enough is known when there is one item more than wanted. */
 INSTRUCTION(SLP_UNPACK_CHECK)
 {
-    if (PyList_GET_SIZE(sp[-2]) > PyLong_AsSsize_t(sp[-3])) {
+    if (PyList_GET_SIZE(sp[-2]) > PyLong_AsSsize_t(sp[-4])) {
         DROP(1);
         GOTO_INSTRUCTION(SLP_UNPACKED);
     }
     NEXT();
 }
 
-/* Stack: before, list, or before, after, list: push the items on the caller's stack, the last one first. */
+/* Stack: before, after, iterable, list, iterator: jump when all items before the starred one are there. */
+INSTRUCTION(SLP_UNPACK_REST)
+{
+    if (PyList_GET_SIZE(sp[-2]) >= PyLong_AsSsize_t(sp[-5])) {
+        next += oparg;
+    }
+    NEXT();
+}
+
+/* Stack: before, ..., list, or before, after, ..., list with oparg 1: push the items on the caller's stack,
+ * the last one first. */
 INSTRUCTION(SLP_UNPACKED)
 {
     PyObject *list = *--sp;
-    bool starred = sp - frame->localsplus == 2;
     int before = (int)PyLong_AsLong(frame->localsplus[0]);
-    int after = starred ? (int)PyLong_AsLong(frame->localsplus[1]) : -1;
-    int count = starred ? before + 1 + after : before;
+    int after = oparg ? (int)PyLong_AsLong(frame->localsplus[1]) : -1;
+    int count = oparg ? before + 1 + after : before;
     STORE_STACK();
     _PyInterpreterFrame *caller = frame->previous;
     cframe.current_frame = caller;

@@ -13,7 +13,7 @@ static PyCodeObject *shim_list, *shim_tuple, *shim_extend, *shim_list_display;
 static PyCodeObject *shim_set, *shim_frozenset, *shim_update, *shim_set_display;
 /* [separator, iterable, list, iterable] */
 static PyCodeObject *shim_join, *shim_bytes_join;
-/* [before, list, iterable], [before, after, list, iterable] */
+/* [before, iterable, list, iterable], [before, after, iterable, list, iterable] */
 static PyCodeObject *shim_unpack, *shim_unpack_starred;
 /* [NULL, callable, iterable, list, iterable], and the same above kwargs */
 static PyCodeObject *shim_call_star, *shim_call_star_kw;
@@ -44,7 +44,7 @@ slp_loops_in_python(PyObject *obj)
 
 /* No need to make room; only that it is there, where somebody promises a lot. */
 int
-slp_loop_hint(PyObject *iterable, PyObject *list)
+slp_loop_hint(PyObject *iterable, Py_ssize_t size)
 {
     if (PyGen_CheckExact(iterable)) {
         return 0;
@@ -53,7 +53,7 @@ slp_loop_hint(PyObject *iterable, PyObject *list)
     if (length < 0) {
         return -1;
     }
-    if (length > 1 << 20 && PyList_GET_SIZE(list) <= PY_SSIZE_T_MAX - length) {
+    if (length > 1 << 20 && size <= PY_SSIZE_T_MAX - length) {
         void *room = length > PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(PyObject *)
                          ? NULL
                          : PyMem_Malloc((size_t)length * sizeof(PyObject *));
@@ -208,8 +208,7 @@ PyObject *
 slp_soft_unpack(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *iterable, int before, int after,
                 _PyInterpreterFrame **top)
 {
-    /* The rest of a starred one is made by list(), which asks an iterator in Python for a hint then. */
-    if (!slp_loops_in_python(iterable) || (after >= 0 && slp_has_heap_type(iterable))) {
+    if (!slp_loops_in_python(iterable)) {
         return SLP_NOT_SOFT;
     }
     PyObject *first = PyLong_FromLong(before);
@@ -217,10 +216,10 @@ slp_soft_unpack(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *ite
     PyObject *list = PyList_New(0);
     PyObject *answer = NULL;
     if (first != NULL && last != NULL && list != NULL) {
-        PyObject *values[] = {first, last, list, iterable};
-        PyObject *plain[] = {first, list, iterable};
-        answer = after < 0 ? slp_enter_loop(tstate, below, shim_unpack, 0, plain, 3, top)
-                           : slp_enter_loop(tstate, below, shim_unpack_starred, 0, values, 4, top);
+        PyObject *values[] = {first, last, iterable, list, iterable};
+        PyObject *plain[] = {first, iterable, list, iterable};
+        answer = after < 0 ? slp_enter_loop(tstate, below, shim_unpack, 0, plain, 4, top)
+                           : slp_enter_loop(tstate, below, shim_unpack_starred, 0, values, 5, top);
     }
     Py_XDECREF(first);
     Py_XDECREF(last);
@@ -264,11 +263,20 @@ slp_soft_loops_init(void)
     SLP_LOOP_MAKE(shim_set_display, "<set display>", 4, SLP_CODE_COLLECT_SET(2), SLP_RETURN_NOTHING, 0);
     SLP_LOOP_MAKE(shim_join, "<str.join>", 5, SLP_CODE_COLLECT(3, 2), SLP_LOOP_DONE, SLP_LOOP_JOIN);
     SLP_LOOP_MAKE(shim_bytes_join, "<bytes.join>", 5, SLP_CODE_COLLECT(3, 2), SLP_LOOP_DONE, SLP_LOOP_JOIN);
-    SLP_LOOP_MAKE(shim_unpack, "<unpacking>", 4, GET_ITER, 0, FOR_ITER, 3, LIST_APPEND, 2, SLP_UNPACK_CHECK,
-         0,
-         JUMP_BACKWARD, 4, SLP_UNPACKED, 0);
-    SLP_LOOP_MAKE(shim_unpack_starred, "<starred unpacking>", 5, GET_ITER, 0, FOR_ITER, 2, LIST_APPEND, 2,
-         JUMP_BACKWARD, 3, SLP_UNPACKED, 0);
+    SLP_LOOP_MAKE(shim_unpack, "<unpacking>", 5, GET_ITER, 0, FOR_ITER, 3, LIST_APPEND, 2,
+                  SLP_UNPACK_CHECK, 0, JUMP_BACKWARD, 4, SLP_UNPACKED, 0);
+    /* As in C: first those before the star, one by one; then what list() of the iterator does. */
+    SLP_LOOP_MAKE(shim_unpack_starred, "<starred unpacking>", 7,
+                  GET_ITER, 0,
+                  SLP_UNPACK_REST, 3,                     /*  1: to 5 */
+                  FOR_ITER, 10,                           /*  2: to 13 */
+                  LIST_APPEND, 2,
+                  JUMP_BACKWARD, 4,                       /*  4: to 1 */
+                  COPY, 1,
+                  SWAP, 3,
+                  SWAP, 2,
+                  SLP_CODE_COLLECT(3 | SLP_HINT_OF_ANOTHER, 2), /*  8 to 12 */
+                  SLP_UNPACKED, 1);
     SLP_LOOP_MAKE(shim_call_star, "<call with *>", 6, SLP_CODE_COLLECT(3, 2), SWAP, 2, POP_TOP, 0,
                   LIST_TO_TUPLE, 0, CALL_FUNCTION_EX, 0, SLP_GIVE, 0);
     SLP_LOOP_MAKE(shim_call_star_kw, "<call with * and **>", 7, SLP_CODE_COLLECT(3, 2), SWAP, 2, POP_TOP, 0,

@@ -103,6 +103,19 @@ give_back(PyObject *list, PyObject *items)
 }
 
 void
+slp_sort_resumed(PyObject *list, PyObject *items)
+{
+    PyListObject *sorted = (PyListObject *)list;
+    if (Py_SIZE(sorted) > 0) {
+        return; /* that change is an error, but at the end */
+    }
+    if (sorted->allocated == -1 && Py_SIZE(items) == 0) {
+        ((PyListObject *)items)->allocated = -1; /* a key function sorts the list that is being sorted */
+    }
+    sorted->allocated = -1;
+}
+
+void
 slp_sort_failed(PyObject *list, PyObject *items)
 {
     if (list != items && PyList_Check(list) && PyList_CheckExact(items)) {

@@ -39,8 +39,11 @@ slp_may_loop_in_python(PyObject *obj)
 /* Do iter(obj) and next() of that run Python code? */
 bool slp_loops_in_python(PyObject *obj);
 
-/* SLP_LOOP_HINT: ask `iterable` for its length, as who makes room in `list` does.  -1 with an exception. */
-int slp_loop_hint(PyObject *iterable, PyObject *list);
+/* SLP_LOOP_HINT: ask `iterable` for its length, as who makes room in a list of `size` items does.  -1 with an
+ * exception. */
+int slp_loop_hint(PyObject *iterable, Py_ssize_t size);
+/* In its argument: C would begin another list here. */
+#define SLP_HINT_OF_ANOTHER 16
 
 /* SLP_LOOP_DONE: the result of the loop whose values are `values[0 .. count - 1]` (borrowed); NULL with an
  * exception. */
@@ -67,6 +70,9 @@ PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, 
 
 /* SLP_SORT_FAILED: give the list back what it had before key functions were called. */
 void slp_sort_failed(PyObject *list, PyObject *items);
+/* A list.sort() that goes on where it was suspended, with these values (an image was loaded): take the list
+ * for one that is being sorted, whatever is done to it for a change. */
+void slp_sort_resumed(PyObject *list, PyObject *items);
 /* The ends of sorted() and list.sort(). */
 PyObject *slp_sort_plain(PyObject *items, bool reverse);
 PyObject *slp_sort_by_keys(PyObject *items, PyObject *keys, bool reverse);

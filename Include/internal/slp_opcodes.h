@@ -76,7 +76,8 @@
     X(SLP_SEQUENCE_DONE)
 
 #define SLP_LOOP_INSTRUCTIONS(X)                                                                   \
-    X(SLP_LOOP_HINT) X(SLP_LOOP_DONE) X(SLP_UNPACK_CHECK) X(SLP_UNPACKED) X(SLP_SORT_FAILED)  \
+    X(SLP_LOOP_HINT) X(SLP_LOOP_DONE) X(SLP_UNPACK_CHECK) X(SLP_UNPACKED)                     \
+    X(SLP_UNPACK_REST) X(SLP_SORT_FAILED)                                                          \
     X(SLP_SUM_ITEM)
 
 #define SLP_ALL_INSTRUCTIONS(X)                                                                    \

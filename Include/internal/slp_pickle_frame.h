@@ -40,7 +40,7 @@ typedef struct {
     int unit;
     int flags;
     slp_wait_kind wait;            /* for what it waits, at a position SLP_WAITING */
-    int distance;                  /* of its jump, where it waits for a truth or an item */
+    int distance;                  /* what slp_stackmap_wait() says */
 } slp_frame_image;
 
 /* Stack maps that were needed just now, since neighbouring frames often have the same code. */
@@ -78,11 +78,15 @@ PyObject *slp_unknown_shims(PyObject *module, PyObject *noargs);
 /* The shim of a conditional jump, and the jump (its opcode, its distance) of the frame below. */
 int slp_shim_check_jump(int unit, PyObject *const *values, Py_ssize_t count, int opcode, int distance);
 
+/* Does a shim that unpacks give as many values as the frame below wants (slp_stackmap_wait())? */
+int slp_shim_check_unpacking(PyCodeObject *shim, PyObject *const *values, int wanted);
+
 /* Is this stack one that it can have at `unit`?  *wait: for what it waits there. */
 int slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_ssize_t count,
                          slp_wait_kind *wait, int *distance);
 
-/* What the frame below gets from the shim when it is done: SLP_WAITS_VALUE, _NOTHING, _TRUTH or _ITEM. */
+/* What the frame below gets from the shim when it is done: SLP_WAITS_VALUE, _NOTHING, _TRUTH, _ITEM or
+ * _ITEMS. */
 slp_wait_kind slp_shim_gives(PyCodeObject *shim);
 
 /* --- generators (Stackless/pickling/generator.c) --- */

@@ -141,9 +141,11 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_CACHE_RESULT   242   /* [cached, args, kwargs, result]: store it, return it */
 #define SLP_LOOP_HINT      216   /* [..., iterable, ..., iterator]: ask for the length (slp_loops.h) */
 #define SLP_LOOP_DONE      217   /* [...]: return what a loop is for; oparg: slp_loop_end */
-#define SLP_UNPACK_CHECK   218   /* [before, list, iterator]: go on, if there are not too many items */
-#define SLP_UNPACKED       219   /* [before (, after), list]: push the items on the caller's stack */
+#define SLP_UNPACK_CHECK   218   /* [before, iterable, list, iterator]: go on, if those are not too many */
+#define SLP_UNPACKED       219   /* [before (, after), ..., list]: push the items on the caller's stack;
+                                    oparg 1: a starred target has the rest */
 #define SLP_SORT_FAILED    220   /* [list, reverse, items, key, keys, exception]: a key function has raised */
+#define SLP_UNPACK_REST    221   /* [before, after, iterable, list, iterator]: jump where the rest begins */
 #define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add numbers and jump back; else go on */
 #define SLP_ADVANCE        227   /* [iterator, phase, work (, asked), value]: go on (slp_iterators.h) */
 #define SLP_TASK_STEPPED   228   /* [task, stand-in, ..., value]: finish a step of asyncio's */

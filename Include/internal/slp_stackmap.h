@@ -59,6 +59,7 @@ typedef enum {
     SLP_WAITS_NOTHING,           /* the end of a statement (SLP_RETURN_NOTHING) */
     SLP_WAITS_TRUTH,             /* a shim that does its jump (SLP_JUMP_RESULT) */
     SLP_WAITS_ITEM,              /* a value, or a jump at the end (FOR_ITER, SEND) */
+    SLP_WAITS_ITEMS,             /* a shim that unpacks and pushes all the values (SLP_UNPACKED) */
     SLP_WAITS_YIELD,             /* to be resumed: a generator */
 } slp_wait_kind;
 
@@ -77,12 +78,13 @@ slp_stackmap *slp_stackmap_of(PyCodeObject *code);
 void slp_stackmap_free(slp_stackmap *map);
 
 /* The stack of a frame whose prev_instr is `unit`: its depth, and in *slots (borrowed, until the next call)
- * the kinds.  -1 with ValueError if no frame can stand there.  For SLP_WAITING: without the result, and
+ * the kinds.  -1 with ValueError if no frame can stand there.  For SLP_WAITING: without the results, and
  * without the values that the instruction has taken. */
 int slp_stackmap_stack(slp_stackmap *map, int unit, slp_position position, const slp_slot **slots);
 
 /* What the instruction at prev_instr `unit` waits for; for SLP_WAITS_TRUTH and SLP_WAITS_ITEM, *distance is
- * that of its jump, negative if backwards.  SLP_WAITS_NOT as well where there is no such instruction. */
+ * that of its jump, negative if backwards; for SLP_WAITS_ITEMS, how many: the argument of UNPACK_SEQUENCE,
+ * ~ that of UNPACK_EX.  SLP_WAITS_NOT as well where there is no such instruction. */
 slp_wait_kind slp_stackmap_wait(slp_stackmap *map, int unit, int *distance);
 
 /* Is the value (or NULL) such as the slot needs?  0, or -1 with ValueError that names the slot. */

@@ -104,6 +104,12 @@ static const stack_row rows[] = {
     {"<str.join>", "2", "solo", ITEM, 0},
     {"<bytes.join>", "0", "bol", VALUE, 0},
     {"<bytes.join>", "2", "bolo", ITEM, 0},
+    {"<unpacking>", "0", "Ioq", VALUE, 0},
+    {"<unpacking>", "1", "Ioqo", ITEM, 0},
+    {"<starred unpacking>", "0", "IIoq", VALUE, 0},
+    {"<starred unpacking>", "2", "IIoqo", ITEM, 0},
+    {"<starred unpacking>", "8", "IIooq", VALUE, 0},
+    {"<starred unpacking>", ":", "IIooqo", ITEM, 0},
     {"<call with *>", "0", "Nool", VALUE, 0},
     {"<call with *>", "2", "Noolo", ITEM, 0},
     {"<call with *>", "8", "", VALUE, 0},
@@ -148,6 +154,7 @@ static const stack_row rows[] = {
     {"<sorted>", "0", "oolol", VALUE, 0},
     {"<sorted>", "2", "oololo", ITEM, 0},
     {"<sorted>", "D", "oololoo", VALUE, 0},
+    {"<list.sort>", "<", "loqoqoo", VALUE, 0},
 };
 
 static bool
@@ -311,6 +318,25 @@ slp_shim_check_jump(int unit, PyObject *const *values, Py_ssize_t count, int opc
     return -1;
 }
 
+/* Is it the shim of a starred unpacking? */
+static bool
+is_starred(PyCodeObject *shim)
+{
+    return _PyUnicode_EqualToASCIIString(shim->co_name, "<starred unpacking>");
+}
+
+int
+slp_shim_check_unpacking(PyCodeObject *shim, PyObject *const *values, int wanted)
+{
+    if (is_starred(shim) ? wanted < 0 && PyLong_AsLong(values[0]) == (~wanted & 0xFF)
+                               && PyLong_AsLong(values[1]) == ~wanted >> 8
+                         : PyLong_AsLong(values[0]) == wanted) {
+        return 0;
+    }
+    slp_refuse_image("a frame", "it unpacks another number of values than the frame below wants");
+    return -1;
+}
+
 int
 slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_ssize_t count,
                      slp_wait_kind *wait, int *distance)
@@ -351,6 +377,9 @@ slp_shim_gives(PyCodeObject *shim)
     }
     if (shim == slp_shim_jump) {
         return SLP_WAITS_TRUTH;
+    }
+    if (is_starred(shim) || _PyUnicode_EqualToASCIIString(shim->co_name, "<unpacking>")) {
+        return SLP_WAITS_ITEMS;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(items); i++) {
         if (_PyUnicode_EqualToASCIIString(shim->co_name, items[i])) {

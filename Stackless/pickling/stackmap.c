@@ -794,11 +794,30 @@ wait_kind(int opcode)
     case FOR_ITER:
     case SEND:
         return SLP_WAITS_ITEM;
+    case UNPACK_SEQUENCE:
+    case UNPACK_EX:
+        return SLP_WAITS_ITEMS;
     case YIELD_VALUE:
     case RETURN_GENERATOR:
         return SLP_WAITS_YIELD;
     default:
         return SLP_WAITS_NOT;
+    }
+}
+
+/* How many values an instruction pushes when what it waits for comes. */
+static int
+awaited_values(const slp_insn *insn, slp_wait_kind wait)
+{
+    switch (wait) {
+    case SLP_WAITS_NOTHING:
+    case SLP_WAITS_TRUTH:
+        return 0;
+    case SLP_WAITS_ITEMS:
+        return insn->opcode == UNPACK_SEQUENCE ? (int)insn->oparg
+                                               : (int)((insn->oparg & 0xFF) + 1 + (insn->oparg >> 8));
+    default:
+        return 1;
     }
 }
 
@@ -824,7 +843,16 @@ slp_stackmap_wait(slp_stackmap *map, int unit, int *distance)
     if (!find_last_unit(map, unit, &insn)) {
         return SLP_WAITS_NOT;
     }
-    *distance = insn.target >= 0 ? insn.target - insn.next : 0;
+    switch (insn.opcode) {
+    case UNPACK_SEQUENCE:
+        *distance = (int)insn.oparg;
+        break;
+    case UNPACK_EX:
+        *distance = ~(int)insn.oparg;
+        break;
+    default:
+        *distance = insn.target >= 0 ? insn.target - insn.next : 0;
+    }
     return wait_kind(insn.opcode);
 }
 
@@ -885,8 +913,8 @@ slp_stackmap_stack(slp_stackmap *map, int unit, slp_position position, const slp
         if (apply(map, &insn) < 0) {
             reached = -1;
         }
-        else if (wait != SLP_WAITS_NOTHING && wait != SLP_WAITS_TRUTH) {
-            map->depth--;
+        else {
+            map->depth -= awaited_values(&insn, wait);
         }
     }
     if (reached == 0) {

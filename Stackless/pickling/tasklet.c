@@ -20,6 +20,7 @@
 #include "slp_pickle_frame.h"
 
 #include "slp_channel.h"
+#include "slp_loops.h"
 #include "slp_module.h"
 #include "slp_pickle_tasklet.h"
 #include "slp_shims.h"
@@ -324,6 +325,7 @@ static const char *const wait_names[] = {
     [SLP_WAITS_NOTHING] = "for the end of a statement",
     [SLP_WAITS_TRUTH] = "for a truth",
     [SLP_WAITS_ITEM] = "for an item",
+    [SLP_WAITS_ITEMS] = "for several values",
     [SLP_WAITS_YIELD] = "to be resumed",
 };
 
@@ -352,12 +354,15 @@ check_link(const slp_frame_image *below, const slp_frame_image *above)
     }
     else {
         slp_wait_kind gives = slp_shim_gives(above->code);
+        PyObject *const *values = &PyTuple_GET_ITEM(above->values, 0);
         fits = below->wait == gives || (below->wait == SLP_WAITS_ITEM && gives == SLP_WAITS_VALUE);
         if (fits && gives == SLP_WAITS_TRUTH) {
             int opcode = _PyOpcode_Deopt[_Py_OPCODE(_PyCode_CODE(below->code)[below->unit])];
-            Py_ssize_t size = PyTuple_GET_SIZE(above->values);
-            return slp_shim_check_jump(above->unit, &PyTuple_GET_ITEM(above->values, 0), size, opcode,
+            return slp_shim_check_jump(above->unit, values, PyTuple_GET_SIZE(above->values), opcode,
                                        below->distance);
+        }
+        if (fits && gives == SLP_WAITS_ITEMS) {
+            return slp_shim_check_unpacking(above->code, values, below->distance);
         }
     }
     if (!fits) {
@@ -484,6 +489,17 @@ enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObjec
     return 0;
 }
 
+/* Lists that are being sorted in place are so again. */
+static void
+resume_sorts(_PyInterpreterFrame **frames, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (is_shim_named(frames[i], "<list.sort>")) {
+            slp_sort_resumed(frames[i]->localsplus[0], frames[i]->localsplus[2]);
+        }
+    }
+}
+
 /* Build the frames: all but those of generators in one chunk.  From here on nothing fails but at the end,
  * where the tasklet is complete and can be dropped. */
 static int
@@ -532,6 +548,7 @@ build(PyTaskletObject *t, frame_images *images, PyObject **context)
     t->frame = below;
     t->exc_info = outer;
     t->recursion_depth = depth;
+    resume_sorts(frames, images->count);
     int status = enter_contexts(images, frames, context);
     for (Py_ssize_t i = 0; i < images->count && status == 0; i++) {
         status = slp_frame_restore_trace(&images->frames[i], frames[i]);

@@ -3,6 +3,7 @@ that runs; never a crash."""
 
 import contextlib
 import io
+import itertools
 import pickle
 import random
 import types
@@ -22,6 +23,14 @@ def wait(value=None):
 def items(n):
     for i in range(n):
         yield wait(i)
+
+
+class Steps:
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return wait(1)
 
 
 def body(result):
@@ -108,6 +117,59 @@ class TestStates(LeavesNoTasklets, unittest.TestCase):
         for values in (), frame[VALUES] + (1,), frame[VALUES] * 50, (None,) * 1000:
             self.refused(replaced(state, FRAMES, [base, replaced(frame, VALUES, values)]))
         self.refused(replaced(state, FRAMES, [base, replaced(frame, NULLS, b"\xff" * 100)]))
+
+    def unpacking(self):
+        """The states of tasklets that wait in an unpacking, and of one that waits in another loop."""
+        def two():
+            a, b = Steps()
+
+        def starred():
+            a, *b, c = Steps()
+
+        for function in two, starred, lambda: [*Steps()]:
+            t = paused(function)
+            yield t.__reduce__()[2]
+            t.kill()
+
+    def test_unpacking_another_number_of_values(self):
+        for state in list(self.unpacking())[:2]:
+            shim = state[FRAMES][2]
+            self.assertIn("unpacking", shim[CODE])
+            for i, count in enumerate(shim[VALUES]):
+                for wrong in -1, 0, 3, 255, 256, 2**20, 2**31, 2**63:
+                    if isinstance(count, int):
+                        new = replaced(shim, VALUES, replaced(shim[VALUES], i, wrong))
+                        match = "does not fit its place" if wrong in (-1, 2**63) else "another number of values"
+                        self.refused(replaced(state, FRAMES, replaced(state[FRAMES], 2, new)), match=match)
+
+    def test_unpacking_below_another_instruction(self):
+        states = list(self.unpacking())
+        for below, above in itertools.permutations(states, 2):
+            frames = below[FRAMES][:2] + above[FRAMES][2:]
+            self.refused(replaced(below, FRAMES, frames), match="another number of values|does not give")
+
+    def test_lists_of_a_sort(self):
+        """Whatever the lists are, and whichever of them are the same one."""
+        def sorting(numbers):
+            numbers.sort(key=wait)
+
+        numbers = [3, 1, 2]
+        t = paused(sorting, numbers)
+        state = t.__reduce__()[2]
+        t.kill()
+        base, frame, shim, top = state[FRAMES]
+        self.assertEqual(shim[CODE], "<list.sort>")
+        for choice in itertools.product([None, "numbers", "items", "keys", "new", "full", 5], repeat=3):
+            lists = {"numbers": [], "items": [1, 2], "keys": [9], "new": [], "full": [4, 5], None: None, 5: 5}
+            values = list(shim[VALUES])
+            values[0], values[2], values[4] = (lists[name] for name in choice)
+            frames = [base, frame, replaced(shim, VALUES, tuple(values)), top]
+            t = tasklet()
+            with contextlib.suppress(ValueError, RuntimeError):
+                t.__setstate__(replaced(state, FRAMES, frames))
+                while t.alive:
+                    t.run()
+                    repr(lists)
 
     def test_unknown_shim(self):
         state = paused(wait).__reduce__()[2]

@@ -21,6 +21,11 @@ def unpack_starred(x):
     return a, b
 
 
+def starred_before(x):
+    *a, b = x
+    return a, b
+
+
 def received(*args, **kwargs):
     return args, kwargs
 
@@ -48,7 +53,8 @@ EXHAUSTERS = {
     "list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "sum": sum, "any": any, "all": all,
     "min": min, "max": max, "sorted": sorted, "[*]": lambda x: [*x], "{*}": lambda x: {*x},
     "(*,)": lambda x: (0, *x), "f(*)": lambda x: received(*x), "f(*, **)": lambda x: received(*x, key=1),
-    "unpack": unpack, "list.extend": extended, "set.update": updated,
+    "unpack": unpack, "starred": unpack_starred, "starred before": starred_before,
+    "list.extend": extended, "set.update": updated,
     "in": lambda x: 3 in x, "not in": lambda x: 3 not in x, "max, default": lambda x: max(x, default=1),
     "reduce": lambda x: functools.reduce(max, x), "reduce, initial": lambda x: functools.reduce(lambda a, b: b, x, 0),
 }
@@ -125,6 +131,13 @@ class I:
     def __length_hint__(self): print("hint"); return 3
 class BadHint(I):
     def __length_hint__(self): raise ZeroDivisionError
+class AnotherIterator(I):
+    def __iter__(self):
+        print("again")
+        self.again = hasattr(self, "again")
+        return iter("xyz") if self.again else self
+class Dying(I):
+    def __del__(self): print("dead")
 class HugeHint(I):
     def __length_hint__(self): return sys.maxsize
 class BadIter:
@@ -140,6 +153,8 @@ class NoBool:
 
 def unpack(x): a, b = x; return a, b
 def starred(x): a, *b, c = x; return a, b, c
+def starred_first(x): *a, b = x; return a, b
+def starred_last(x): a, b, *c = x; return a, b, c
 def extend(x): l = [1]; l.extend(x); return l
 def update(x): s = {1}; s.update(x); return sorted(s, key=str)
 def star(*a, **k): return a, k
@@ -152,8 +167,9 @@ def show(f):
         print(type(e), e, lines)
 
 ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozenset(x), key=str),
-    lambda x: [0, *x], lambda x: sorted({0, *x}, key=str), lambda x: (0, *x), unpack, starred, extend, update,
-    sum, any, all, min, max, lambda x: min(x, key=lambda v: -v), lambda x: max(x, key=lambda v: -v, default=9),
+    lambda x: [0, *x], lambda x: sorted({0, *x}, key=str), lambda x: (0, *x), unpack, starred, starred_first,
+    starred_last, extend, update, sum, any, all, min, max, lambda x: min(x, key=lambda v: -v),
+    lambda x: max(x, key=lambda v: -v, default=9),
     lambda x: max(x, default=7), lambda x: max(x, default=None, key=None), sorted, lambda x: sorted(x, reverse=True),
     lambda x: sorted(x, key=lambda v: -v), lambda x: sorted(x, key=str, reverse=1), ",".join, b",".join,
     lambda x: 1 in x, lambda x: 1 not in x, lambda x: "b" in x, lambda x: star(*x), lambda x: star(1, *x, z=2),
@@ -162,7 +178,7 @@ ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozens
     lambda x: functools.reduce(3, x), lambda x: functools.reduce(max, x), lambda x: functools.reduce(lambda: 0, x, x),
     lambda x: functools.reduce(lambda a, b: 0, 5), lambda x: functools.reduce(lambda a, b: 0, x, 1, 2),
     lambda x: max(*x, key=lambda v: v), lambda x: min(x, bad=1), lambda x: list(x, x), lambda x: sorted(x, key=3)]
-MAKERS = [g, failing, I, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
+MAKERS = [g, failing, I, AnotherIterator, Dying, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
     lambda *a: map(lambda x: x, a), lambda *a: zip(g(*a), a)]
 for _ in range(3):
     for make in MAKERS:
