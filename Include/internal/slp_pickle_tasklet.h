@@ -13,6 +13,10 @@ extern const char slp_tasklet_setstate_doc[];
 extern const char slp_channel_reduce_doc[];
 extern const char slp_channel_setstate_doc[];
 
+/* What a tasklet pickles as: its state, a tuple with the items that Stackless/pickling/tasklet.c lists.
+ * Only for one that is suspended without C frames. */
+PyObject *slp_tasklet_state(PyTaskletObject *t, slp_thread *th);
+
 /* A tasklet that a channel of an image has in its queue, before its own state is loaded: alive, but all that
  * it can do is raise RuntimeError. */
 bool slp_is_placeholder(PyTaskletObject *t);

@@ -7,7 +7,8 @@
  *   2  tempval          None where it is the tasklet itself (STATE_SELF)
  *   3  frames           a list of descriptions (slp_pickle_frame.h), the outermost first; [] if not alive
  *   4  exception        the one that it handles at its outermost level, or None
- *   5  context          (the context,) with the pickle flag for it, else None
+ *   5  contexts         with the pickle flag for it a tuple: the context in which it began, or None, and then
+ *                       what each context_run() that it is in has set, the outermost first; else None
  *   6  trace functions  (trace, profile) with the pickle flag for it, else None
  *   7  attributes       what object.__getstate__() says, for subclasses; else None
  *   8  name             or None
@@ -95,21 +96,31 @@ is_shim_named(_PyInterpreterFrame *frame, const char *name)
     return slp_is_shim(frame) && _PyUnicode_EqualToASCIIString(frame->f_code->co_name, name);
 }
 
-/* The context in which the tasklet was before it entered others by Context.run() and context_run(): borrowed,
- * or NULL. */
+/* The contexts of the tasklet: the one before it entered others by Context.run() and context_run(), and what
+ * each context_run() has set.  The frames know the rest. */
 static PyObject *
-outermost_context(PyTaskletObject *t)
+contexts_out(PyTaskletObject *t)
 {
+    PyObject *contexts = PyList_New(0);
     PyObject *context = t->context;
-    for (_PyInterpreterFrame *frame = t->frame; frame != NULL; frame = frame->previous) {
+    for (_PyInterpreterFrame *frame = t->frame; frame != NULL && contexts != NULL; frame = frame->previous) {
         if (is_shim_named(frame, "<Context.run>") && PyContext_CheckExact(frame->localsplus[0])) {
             context = (PyObject *)((PyContext *)frame->localsplus[0])->ctx_prev;
         }
         else if (is_shim_named(frame, "<context_run>")) {
+            if (PyList_Append(contexts, context) < 0) {
+                Py_CLEAR(contexts);
+            }
             context = frame->localsplus[0] != Py_None ? frame->localsplus[0] : NULL;
         }
     }
-    return context;
+    PyObject *tuple = NULL;
+    if (contexts != NULL && PyList_Append(contexts, context != NULL ? context : Py_None) == 0
+        && PyList_Reverse(contexts) == 0) {
+        tuple = PyList_AsTuple(contexts);
+    }
+    Py_XDECREF(contexts);
+    return tuple;
 }
 
 /* The list of the frames' descriptions. */
@@ -207,6 +218,31 @@ slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state)
     return result;
 }
 
+PyObject *
+slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
+{
+    PyObject *frames = frames_out(t);
+    PyObject *attributes = frames == NULL ? NULL : slp_attributes_out((PyObject *)t, &PyTasklet_Type);
+    if (attributes == NULL) {
+        Py_XDECREF(frames);
+        return NULL;
+    }
+    PyObject *exception = t->exc_state.exc_value;
+    PyObject *contexts = th->pickle_flags & PICKLE_CONTEXT ? contexts_out(t) : Py_NewRef(Py_None);
+    PyObject *trace = Py_None;
+    if ((th->pickle_flags & PRESERVE_TRACING_STATE) && t->trace != NULL) {
+        trace = Py_BuildValue("NN", slp_tasklet_get_trace(t, false), slp_tasklet_get_trace(t, true));
+    }
+    else {
+        Py_INCREF(trace);
+    }
+    PyObject *name = Py_IS_TYPE(t, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None);
+    return Py_BuildValue("iiONONNNNN", STATE_VERSION, flags_out(t),
+                         t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
+                         exception != NULL ? exception : Py_None, contexts, trace, attributes, name,
+                         slp_exceptions_out(t));
+}
+
 const char slp_tasklet_reduce_doc[] =
     "__reduce__($self, /)\n"
     "--\n\n"
@@ -226,27 +262,7 @@ slp_tasklet_reduce(PyObject *self, PyObject *noargs)
     if (th == NULL) {
         return NULL;
     }
-    PyObject *frames = frames_out(t);
-    PyObject *attributes = frames == NULL ? NULL : slp_attributes_out(self, &PyTasklet_Type);
-    if (attributes == NULL) {
-        Py_XDECREF(frames);
-        return NULL;
-    }
-    PyObject *exception = t->exc_state.exc_value;
-    PyObject *context = th->pickle_flags & PICKLE_CONTEXT ? outermost_context(t) : NULL;
-    context = context != NULL ? PyTuple_Pack(1, context) : Py_NewRef(Py_None);
-    PyObject *trace = Py_None;
-    if ((th->pickle_flags & PRESERVE_TRACING_STATE) && t->trace != NULL) {
-        trace = Py_BuildValue("NN", slp_tasklet_get_trace(t, false), slp_tasklet_get_trace(t, true));
-    }
-    else {
-        Py_INCREF(trace);
-    }
-    PyObject *name = Py_IS_TYPE(self, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None);
-    PyObject *state = Py_BuildValue(
-        "iiONONNNNN", STATE_VERSION, flags_out(t), t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
-        exception != NULL ? exception : Py_None, context, trace, attributes, name, slp_exceptions_out(t));
-    return slp_reduce_with_state(self, &PyTasklet_Type, state);
+    return slp_reduce_with_state(self, &PyTasklet_Type, slp_tasklet_state(t, th));
 }
 
 /* --- loading --- */
@@ -445,23 +461,46 @@ read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
 
 /* A new reference to the context in which the tasklet begins, or NULL with an exception. */
 static PyObject *
-context_in(PyObject *item)
+context_in(PyObject *contexts)
 {
-    if (item == Py_None) {
+    if (contexts == Py_None) {
         return slp_share_context(_PyThreadState_GET());
     }
-    if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 1
-        || !PyContext_CheckExact(PyTuple_GET_ITEM(item, 0))) {
+    bool fits = PyTuple_CheckExact(contexts) && PyTuple_GET_SIZE(contexts) > 0;
+    for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(contexts); i++) {
+        PyObject *context = PyTuple_GET_ITEM(contexts, i);
+        fits = PyContext_CheckExact(context) || (i == 0 && context == Py_None);
+    }
+    if (!fits) {
         return slp_refuse_image(WHAT, "its context is none");
     }
-    return Py_NewRef(PyTuple_GET_ITEM(item, 0));
+    PyObject *first = PyTuple_GET_ITEM(contexts, 0);
+    return first == Py_None ? slp_share_context(_PyThreadState_GET()) : Py_NewRef(first);
 }
 
-/* Enter the contexts that the tasklet has entered by Context.run(), from the outermost on; *context becomes
- * the innermost one.  -1 with an exception. */
+/* Is there a context for each context_run()? */
 static int
-enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject **context)
+check_contexts(const frame_images *images, PyObject *contexts)
 {
+    Py_ssize_t wanted = 1;
+    for (Py_ssize_t i = 0; i < images->count; i++) {
+        wanted += images->frames[i].func == NULL
+                  && _PyUnicode_EqualToASCIIString(images->frames[i].code->co_name, "<context_run>");
+    }
+    if (contexts != Py_None && PyTuple_GET_SIZE(contexts) != wanted) {
+        slp_refuse_image(WHAT, "it has %zd contexts instead of %zd", PyTuple_GET_SIZE(contexts), wanted);
+        return -1;
+    }
+    return 0;
+}
+
+/* Enter the contexts that the tasklet has entered by Context.run() and context_run(), from the outermost on;
+ * *context becomes the innermost one.  -1 with an exception. */
+static int
+enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject *contexts,
+               PyObject **context)
+{
+    Py_ssize_t next = 1;
     for (Py_ssize_t i = 0; i < images->count; i++) {
         _PyInterpreterFrame *frame = frames[i];
         if (is_shim_named(frame, "<Context.run>")) {
@@ -482,8 +521,14 @@ enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObjec
             entered->ctx_prev = (PyContext *)*context;
             *context = Py_NewRef(own);
         }
-        else if (is_shim_named(frame, "<context_run>") && frame->localsplus[0] == Py_None) {
-            Py_SETREF(frame->localsplus[0], Py_NewRef(*context));
+        else if (is_shim_named(frame, "<context_run>")) {
+            if (frame->localsplus[0] == Py_None) {
+                Py_SETREF(frame->localsplus[0], Py_NewRef(*context));
+            }
+            if (contexts != Py_None) {
+                Py_SETREF(*context, Py_NewRef(PyTuple_GET_ITEM(contexts, next)));
+                next++;
+            }
         }
     }
     return 0;
@@ -503,7 +548,7 @@ resume_sorts(_PyInterpreterFrame **frames, Py_ssize_t count)
 /* Build the frames: all but those of generators in one chunk.  From here on nothing fails but at the end,
  * where the tasklet is complete and can be dropped. */
 static int
-build(PyTaskletObject *t, frame_images *images, PyObject **context)
+build(PyTaskletObject *t, frame_images *images, PyObject *contexts, PyObject **context)
 {
     size_t words = 0;
     for (Py_ssize_t i = 0; i < images->count; i++) {
@@ -549,7 +594,7 @@ build(PyTaskletObject *t, frame_images *images, PyObject **context)
     t->exc_info = outer;
     t->recursion_depth = depth;
     resume_sorts(frames, images->count);
-    int status = enter_contexts(images, frames, context);
+    int status = enter_contexts(images, frames, contexts, context);
     for (Py_ssize_t i = 0; i < images->count && status == 0; i++) {
         status = slp_frame_restore_trace(&images->frames[i], frames[i]);
     }
@@ -595,7 +640,7 @@ trace_in(PyTaskletObject *t, PyObject *trace)
 /* What the parts of a state are. */
 typedef struct {
     int flags;
-    PyObject *tempval, *frames, *exception, *context, *trace, *attributes, *name, *exceptions;
+    PyObject *tempval, *frames, *exception, *contexts, *trace, *attributes, *name, *exceptions;
 } tasklet_state;
 
 static int
@@ -607,7 +652,7 @@ parse_state(PyObject *state, tasklet_state *s)
         return -1;
     }
     if (!PyArg_ParseTuple(state, "iiOO!OOOOOO:tasklet", &version, &s->flags, &s->tempval, &PyList_Type,
-                          &s->frames, &s->exception, &s->context, &s->trace, &s->attributes, &s->name,
+                          &s->frames, &s->exception, &s->contexts, &s->trace, &s->attributes, &s->name,
                           &s->exceptions)) {
         return -1;
     }
@@ -642,7 +687,7 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     if (check_empty(t) < 0 || parse_state(state, &s) < 0) {
         return NULL;
     }
-    PyObject *context = context_in(s.context);
+    PyObject *context = context_in(s.contexts);
     PyObject *descriptions = context == NULL ? NULL : PyList_AsTuple(s.frames);
     bool alive = descriptions != NULL && PyTuple_GET_SIZE(descriptions) > 0;
     bool interrupted = (s.flags & STATE_INTERRUPTED) != 0;
@@ -656,7 +701,7 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     int blocked = t->flags.blocked;
     int wanted = (s.flags & 3) == 3 ? -1 : s.flags & 3;
     /* Reading may have run any code. */
-    if (check_empty(t) < 0) {
+    if (check_empty(t) < 0 || check_contexts(&images, s.contexts) < 0) {
         goto done;
     }
     if (blocked && (!alive || blocked != wanted)) {
@@ -666,7 +711,7 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     if (t->frame != NULL) {
         slp_tasklet_drop_frames(t);
     }
-    if (alive && build(t, &images, &context) < 0) {
+    if (alive && build(t, &images, s.contexts, &context) < 0) {
         if (!blocked && t->frame != NULL) {
             slp_tasklet_drop_frames(t);
         }

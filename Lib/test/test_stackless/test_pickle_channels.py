@@ -17,6 +17,7 @@ from stackless import channel, schedule, schedule_remove, tasklet
 from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
 
 HERE = Path(__file__).parent
+VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
 
 
 def receiver(ch, out, name):
@@ -326,6 +327,37 @@ class TestTasklets(LeavesNoTasklets, unittest.TestCase):
         t.run()
         self.assertEqual(out, [1, "back"])
         self.assertEqual(variable.get(), "default")
+
+    def test_the_context_of_context_run(self):
+        """With the flag for it, the tasklet is inside that context when it comes back, and leaves it."""
+        def body(out):
+            VARIABLE.set("own")
+            giver = tasklet(wait).set_context(contextvars.Context())
+            giver.context_run(VARIABLE.set, "given")
+            giver.context_run(inner, out)
+            out.append(VARIABLE.get())
+
+        def inner(out):
+            contextvars.Context().run(innermost, out)
+            out.append(VARIABLE.get())
+
+        def innermost(out):
+            VARIABLE.set("innermost")
+            wait()
+            out.append(VARIABLE.get())
+        out = []
+        t = paused(body, out)
+        old = stackless.pickle_flags(stackless.PICKLEFLAGS_PICKLE_CONTEXT, stackless.PICKLEFLAGS_PICKLE_CONTEXT)
+        try:
+            t, out = roundtrip((t, out))
+            state = t.__reduce__()[2]
+        finally:
+            stackless.pickle_flags(old, -1)
+        t.run()
+        self.assertEqual(out, ["innermost", "given", "own"])
+        for contexts in (), (contextvars.Context(),), (contextvars.Context(),) * 3, (None, None), [1], (1, 2):
+            with self.assertRaisesRegex(ValueError, "context"):
+                tasklet().__setstate__((*state[:5], contexts, *state[6:]))
 
     def test_trace_functions_by_flag(self):
         t = paused(wait)
