@@ -45,6 +45,7 @@
 #include "slp_generators.h"
 #include "slp_ints.h"
 #include "slp_loops.h"
+#include "slp_module.h"
 
 /* --- dispatch ----------------------------------------------------------------------------- */
 

@@ -162,7 +162,11 @@ INSTRUCTION(CALL)
                 ENTER(callee);
             }
         }
-        if (!slp_may_unwind(callable)) {
+        if (Py_IS_TYPE(callable, &PyTasklet_Type)) {
+            ENTER_SOFT_CALL(slp_tasklet_soft_setup(tstate, frame, callable, args, nargs, kwnames, &top),
+                            CACHES(CALL));
+        }
+        else if (!slp_may_unwind(callable)) {
             ENTER_SOFT_CALL(slp_soft_call(tstate, frame, callable, args, nargs, kwnames, &top), CACHES(CALL));
         }
     }

@@ -129,7 +129,8 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
               Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
     slp_soft_function function;
-    if (PyCFunction_Check(callable)) {
+    PyTypeObject *type = Py_TYPE(callable);
+    if (type == &PyCFunction_Type || type == &PyCMethod_Type) {
         int flags = PyCFunction_GET_FLAGS(callable);
         if (!(flags & (SLP_METH_SOFT | METH_STACKLESS)) || tstate->c_profilefunc != NULL) {
             return SLP_NOT_SOFT;
@@ -141,7 +142,6 @@ slp_soft_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *calla
         assert(function != NULL);
         return function(tstate, below, PyCFunction_GET_SELF(callable), args, nargs, kwnames, top);
     }
-    PyTypeObject *type = Py_TYPE(callable);
     if (type == &PyMethodDescr_Type) {
         PyMethodDef *definition = ((PyMethodDescrObject *)callable)->d_method;
         if (!(definition->ml_flags & (SLP_METH_SOFT | METH_STACKLESS)) || tstate->c_profilefunc != NULL

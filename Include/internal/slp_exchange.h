@@ -17,8 +17,8 @@
  *   trash_delete_nesting                 carrier->trash_nesting  it may be inside a destructor
  *   curexc_*                             a C frame of switch.c   so may an exception be set
  *
- * slp_save_state(), slp_load_state() and the three functions that call them are the only places that
- * know the list; test_state.py has a test for each row.  What else C code keeps in the thread state
+ * slp_save_state(), slp_load_state() and the functions that call them are the only places that know
+ * the list; test_state.py has a test for each row.  What else C code keeps in the thread state
  * while it runs (recursion_headroom) has nothing to save.
  */
 #ifndef SLP_EXCHANGE_H

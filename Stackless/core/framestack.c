@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "slp_spares.h"
 #include "slp_thread.h"
 
 /* A native frame stack begins with what the base takes for every chunk; a tasklet's second chunk is
@@ -172,10 +173,14 @@ _PyStackChunk *
 slp_chunk_new_heap(size_t words)
 {
     size_t bytes = offsetof(_PyStackChunk, top) + words * sizeof(PyObject *);
-    _PyStackChunk *chunk = PyObject_Malloc(bytes);
+    bytes = slp_spare_chunk_size(bytes);
+    _PyStackChunk *chunk = slp_spare_chunk_take(bytes);
     if (chunk == NULL) {
-        PyErr_NoMemory();
-        return NULL;
+        chunk = PyObject_Malloc(bytes);
+        if (chunk == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
     }
     chunk->previous = NULL;
     chunk->size = bytes | SLP_CHUNK_HEAP;
@@ -188,7 +193,9 @@ slp_chunks_free_heap(_PyStackChunk *chunk)
     while (chunk != NULL) {
         _PyStackChunk *previous = chunk->previous;
         assert(is_heap(chunk));
-        PyObject_Free(chunk);
+        if (!slp_spare_chunk_give(chunk, chunk_bytes(chunk))) {
+            PyObject_Free(chunk);
+        }
         chunk = previous;
     }
 }

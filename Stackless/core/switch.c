@@ -251,6 +251,19 @@ slp_switch_in_c(slp_thread *th)
 
 /* --- the end of a tasklet --- */
 
+/* Does `t`, which has ended on `shim`, hold nothing whose release may run code, and does nobody else hold it?
+ * Then it need not be left to who is switched to. */
+static inline bool
+ends_quietly(PyThreadState *tstate, slp_thread *th, PyTaskletObject *t, _PyInterpreterFrame *shim)
+{
+    return Py_REFCNT(t) == 1 && Py_IS_TYPE(t, &PyTasklet_Type) && th->watch == 0
+           && shim->f_func != NULL && Py_REFCNT(shim->f_func) > 1 && shim->stacktop == 0
+           && shim->frame_obj == NULL && shim->f_locals == NULL
+           && (tstate->context == NULL || Py_REFCNT(tstate->context) > 1) && tstate->c_traceobj == NULL
+           && tstate->c_profileobj == NULL && t->exc_state.exc_value == NULL
+           && t->trace == NULL && t->extra == NULL && t->weakrefs == NULL;
+}
+
 _PyInterpreterFrame *
 slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
 {
@@ -258,30 +271,52 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     assert(slp_is_shim(shim) && shim->previous == NULL && tstate->cframe == th->home);
     bool failed = result == NULL;
     Py_XDECREF(result);
-    PyTaskletObject *next = slp_scheduler_ended(th, failed);
-    th->next = (PyTaskletObject *)Py_NewRef(next);
+    th->next = (PyTaskletObject *)Py_NewRef(slp_scheduler_ended(th, failed));
     if (SLP_UNLIKELY(th->watch != 0)) {
-        slp_watched_switch(th);
+        slp_watched_switch(th);   /* may choose another one */
     }
 
     assert(tstate->datastack_chunk->previous == NULL && th->left.tasklet == NULL);
-    th->left = (slp_leaving){
-        .tasklet = th->current,
-        .shim = shim,
-        .chunk = tstate->datastack_chunk,
-        .context = tstate->context,
-        .traceobj = tstate->c_traceobj,
-        .profileobj = tstate->c_profileobj,
-    };
+    PyTaskletObject *ended = th->current;
+    PyTaskletObject *next = th->next;
+    _PyStackChunk *chunk = tstate->datastack_chunk;
+    PyObject *context = tstate->context;
+    bool quiet = ends_quietly(tstate, th, ended, shim);
+    if (!quiet) {
+        th->left = (slp_leaving){
+            .tasklet = ended,
+            .shim = shim,
+            .chunk = chunk,
+            .context = context,
+            .traceobj = tstate->c_traceobj,
+            .profileobj = tstate->c_profileobj,
+        };
+        tstate->c_traceobj = tstate->c_profileobj = NULL;
+    }
     tstate->c_tracefunc = tstate->c_profilefunc = NULL;
-    tstate->c_traceobj = tstate->c_profileobj = NULL;
     tstate->tracing = 0;
     tstate->context = NULL;
     tstate->context_ver++;
     slp_carrier *here = th->carrier;
-    here->cframe = tstate->cframe;
-    slp_carrier_retire(th, here);
-    slp_carrier *there = enter_next(tstate, th);
+    slp_carrier *there = here;
+    if (SLP_LIKELY(!next->flags.pinned)) {
+        /* It runs on this carrier. */
+        th->current = next;
+        th->next = NULL;
+        tstate->trash_delete_nesting = 0;
+        slp_load_state(tstate, th, next, next->stack_top);
+    }
+    else {
+        here->cframe = tstate->cframe;
+        slp_carrier_retire(th, here);
+        there = enter_next(tstate, th);
+    }
+    if (quiet) {
+        slp_frame_clear(shim);
+        slp_chunks_free_heap(chunk);
+        Py_XDECREF(context);
+        Py_DECREF(ended);
+    }
     if (there != here) {
         slp_carrier_switch(here, there, th);
     }

@@ -23,6 +23,7 @@
 #include "slp_idle.h"
 #include "slp_ints.h"
 #include "slp_scheduler.h"
+#include "slp_spares.h"
 
 #include "internal/pycore_pylifecycle.h"
 
@@ -94,6 +95,7 @@ slp_atexit_call(PyInterpreterState *interp)
     }
     if (interp == PyInterpreterState_Main()) {
         slp_ints_close();
+        slp_spares_close();
     }
 }
 

@@ -6,6 +6,7 @@
 #include "slp_bomb.h"
 
 #include "slp_ints.h"
+#include "slp_spares.h"
 
 #include "internal/pycore_pylifecycle.h"
 
@@ -31,6 +32,7 @@ slp_builtins_add_exceptions(PyObject *builtins)
 {
     if (_PyThreadState_GET()->interp == PyInterpreterState_Main()) {
         slp_ints_open();
+        slp_spares_open();
     }
     slp_TaskletExit.tp_base = (PyTypeObject *)PyExc_SystemExit;
     if (_PyBuiltins_AddExceptions(builtins) < 0 || PyType_Ready(&slp_TaskletExit) < 0) {

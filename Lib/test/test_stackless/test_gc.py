@@ -1,7 +1,9 @@
 """Garbage: tasklets, channels and generators in cycles, dropped tasklets, and the collector at any moment."""
 
 import gc
+import operator
 import sys
+import tracemalloc
 import types
 import unittest
 import weakref
@@ -288,6 +290,79 @@ class TestReferenceCounts(GarbageCase):
 
 
 @needs_soft_switches
+class TestSpares(GarbageCase):
+    """The object of a dead tasklet, and the memory of its frames, serve again."""
+
+    def test_nothing_is_left_of_the_one_before(self):
+        """Whatever a tasklet had when it died."""
+        def body():
+            getcurrent().set_ignore_nesting(True)
+            getcurrent().set_atomic(True)
+            getcurrent().block_trap = True
+            try:
+                raise KeyError
+            except KeyError:
+                schedule_remove()
+
+        def states(t):
+            return (t.alive, t.blocked, t.scheduled, t.atomic, t.ignore_nesting, t.block_trap, t.name, t.frame,
+                    t.nesting_level, t.recursion_depth, t.next, t.prev, t.tempval)
+
+        fresh = states(tasklet())
+        places = set()
+        for i in range(20):
+            t = tasklet(body)()
+            t.name = f"number {i}"
+            run()
+            t.tempval = [i]
+            places.add(id(t))
+            del t
+            self.assertEqual(states(tasklet()), fresh)
+        self.assertLess(len(places), 20)
+
+    def test_killed_again(self):
+        """One that was killed as garbage comes back as another, which is killed as well."""
+        def body():
+            try:
+                operator.call(schedule_remove)
+            except TaskletExit:
+                self.log.append("killed")
+                raise
+
+        for i in range(5):
+            tasklet(body)()
+            run()
+        gc.collect()
+        self.assertEqual(self.log, ["killed"] * 5)
+
+    def test_frames_of_any_size(self):
+        def of_size(n):
+            names = ", ".join(f"x{i}" for i in range(n))
+            namespace = {}
+            exec(f"def f(value):\n    {names or 'x'} = {'value' if n < 2 else f'[value] * {n}'}\n"
+                 f"    return [{names or 'x'}]", namespace)
+            return namespace["f"]
+
+        functions = [of_size(n) for n in range(0, 200, 7)] * 2
+        for function in functions + functions[::-1]:
+            tasklet(lambda: self.log.append(sum(function(1)) == len(function(1))))()
+            tasklet(function)(1)
+            run()
+        self.assertEqual(self.log, [True] * len(functions) * 2)
+
+    def test_tracemalloc_sees_them(self):
+        tasklet(len)("")
+        run()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        t = tasklet(len)
+        self.assertIsNotNone(tracemalloc.get_object_traceback(t))
+        del t
+        tracemalloc.stop()
+        tasklet(len)("")
+        run()
+
+
 class TestCycles(GarbageCase):
     def test_a_channel_and_one_who_waits(self):
         """Nobody else knows the channel: both are garbage."""
