@@ -40,8 +40,8 @@
  *  4. Before anything is changed for a switch that leaves C frames behind, thread->idle has a carrier.
  *
  * Memory: carriers come from slabs of 16 stacks, one mapping each, that are unmapped when all are free; a
- * stack's lowest 64 KB are a guard (MADV_GUARD_INSTALL, which costs no mapping; else mprotect(), up to a
- * budget of mappings).  8 MB of addresses are reserved for a stack, as a thread has, half of them for
+ * stack's lowest 64 KB are a guard (MADV_GUARD_INSTALL; else mprotect(), up to a budget of
+ * mappings).  8 MB of addresses are reserved for a stack, as a thread has, half of them for
  * C code that recurses by itself; a parked one costs a page, and one of page tables.  All functions here
  * want the GIL.
  *

@@ -50,8 +50,8 @@
 /* Free carriers that keep their pages, and that keep their slabs. */
 #define KEPT_FREE 32
 
-/* Guards by mprotect() split mappings, of which a process has 65,530. */
-#define PROTECTED_GUARDS 16000
+/* Guards that split mappings, of which a process has 65,530. */
+#define SPLIT_GUARDS 16000
 #ifndef MADV_GUARD_INSTALL
 #  define MADV_GUARD_INSTALL 102
 #endif
@@ -74,13 +74,14 @@ struct slp_slab {
     int granted;                       /*   and by which the recursion limit is raised */
     slp_carrier *free;                 /* linked by `below` */
     int free_count;
+    int split_guards;                  /* of its guards, those that are mappings of their own */
     slp_carrier carriers[SLAB_CARRIERS];
 };
 
 static slp_slab *open_slabs;           /* those with a free carrier */
 static slp_slab *all_slabs;
 static size_t free_count;
-static size_t protected_guards;
+static size_t split_guards;
 
 static void
 open_slab(slp_slab *slab)
@@ -114,22 +115,25 @@ is_guarded(const char *pages)
     return access(pages, F_OK) != 0 && errno == EFAULT;
 }
 
-/* Make the lowest pages of a stack a guard.  Without one, Python code still hops in time.
+/* Make the lowest pages of a stack of this slab a guard.  Without one, Python code still hops in time.
  *
  * madvise() is believed once it has been seen to do it: what emulates a kernel (qemu-user, for one) takes
- * advice for a hint, and answers all that it does not know with success. */
+ * advice for a hint, and answers all that it does not know with success.
+ *
+ * A guard that needs no mapping of its own gets one all the same while there are few: what saves a core from
+ * outside, as gdb's gcore does, gives a mapping up where it cannot read it, unless told not to look there. */
 static void
-install_guard(char *pages)
+install_guard(slp_slab *slab, char *pages)
 {
     static bool believed;
-    if (madvise(pages, SLP_GUARD_SIZE, MADV_GUARD_INSTALL) == 0) {
-        if (believed || is_guarded(pages)) {
-            believed = true;
-            return;
-        }
-    }
-    if (protected_guards < PROTECTED_GUARDS && mprotect(pages, SLP_GUARD_SIZE, PROT_NONE) == 0) {
-        protected_guards++;
+    bool installed = madvise(pages, SLP_GUARD_SIZE, MADV_GUARD_INSTALL) == 0
+                     && (believed || is_guarded(pages));
+    believed |= installed;
+    if (split_guards < SPLIT_GUARDS
+        && (installed ? madvise(pages, SLP_GUARD_SIZE, MADV_DONTDUMP)
+                      : mprotect(pages, SLP_GUARD_SIZE, PROT_NONE)) == 0) {
+        split_guards++;
+        slab->split_guards++;
     }
 }
 
@@ -155,7 +159,7 @@ new_slab(void)
     for (size_t i = SLAB_CARRIERS; i-- > 0;) {
         slp_carrier *carrier = &slab->carriers[i];
         char *bottom = slab->mapping + SLAB_OFFSET + i * STACK_SIZE;
-        install_guard(bottom);
+        install_guard(slab, bottom);
         carrier->slab = slab;
         carrier->low = bottom + SLP_GUARD_SIZE;
         carrier->high = bottom + STACK_SIZE;
@@ -231,7 +235,7 @@ new_wide(void (*entry)(void *value))
             return NULL;
         }
         (void)madvise(slab->mapping, WIDE_SIZE, MADV_NOHUGEPAGE);
-        install_guard(slab->mapping);
+        install_guard(slab, slab->mapping);
         slab->wide = true;
         slab->next_of_all = all_slabs;
         if (all_slabs != NULL) {
@@ -257,6 +261,7 @@ free_slab(slp_slab *slab, size_t size)
     }
     *(slab->prev_of_all != NULL ? &slab->prev_of_all->next_of_all : &all_slabs) = slab->next_of_all;
     munmap(slab->mapping, size);
+    split_guards -= (size_t)slab->split_guards;
     PyMem_RawFree(slab);
 }
 

@@ -34,6 +34,8 @@ from sysroot import SysrootError, adopt  # noqa: E402
 VERSION = '3.11'
 PYTHON_DIR = 'python' + VERSION
 LIBRARY = 'libpython3.11.so.1.0'
+# Where gdb looks for the commands that belong to a library.
+GDB_SCRIPT = LIBRARY + '-gdb.py'
 RECORD = 'stackless-installed-files.txt'
 # The pkg-config name of the library for programs that embed, which then find it where it lies.
 EMBED = 'stackless-embed'
@@ -182,11 +184,13 @@ class Installer:
         self.link(PYTHON_DIR + '-config', 'bin', 'python3-config')
         self.write(SCRIPT_START + PYDOC, 'bin', 'pydoc' + VERSION, mode=0o755)
         self.link('pydoc' + VERSION, 'bin', 'pydoc3')
+        self.link('../lib/' + GDB_SCRIPT, 'bin', PYTHON_DIR + '-gdb.py')
 
     def library(self):
         self.copy(os.path.join(self.options.builddir, LIBRARY), 'lib', LIBRARY, mode=0o755)
         self.link(LIBRARY, 'lib', 'libpython3.11.so.1')
         self.link(LIBRARY, 'lib', 'libpython3.11.so')
+        self.copy(os.path.join(self.options.srcdir, 'Tools', 'gdb', 'stackless-gdb.py'), 'lib', GDB_SCRIPT)
         for name in ('python-3.11', 'python-3.11-embed'):
             self.write(pkgconfig(self.options, name, installed=True), 'lib', 'pkgconfig', name + '.pc')
             self.link(name + '.pc', 'lib', 'pkgconfig', name.replace('-3.11', '3') + '.pc')

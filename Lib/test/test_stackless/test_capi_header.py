@@ -107,7 +107,8 @@ class Names(unittest.TestCase):
     def test_nothing_else_is_exported(self):
         ours = {name for name in self.exported_by_library()
                 if name.startswith(('PyTasklet_', 'PyChannel_', 'PyStackless', 'Py_Unwind'))}
-        self.assertEqual(ours - functions(*HEADERS), set())
+        # The table is for debuggers.
+        self.assertEqual(ours - functions(*HEADERS), {'PyStackless_Layout'})
 
     def test_exercised(self):
         """Each function, macro and datum is called by the tests of the C API."""
