@@ -13,6 +13,7 @@ import textwrap
 import unittest
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -85,7 +86,11 @@ class Portable(Compiled):
     '''
 
     def test_on_ours(self):
-        self.check(textwrap.dedent(self.USE) + textwrap.dedent('''
+        self.check(self.USE)
+
+    @needs_soft_switches
+    def test_is_soft_on_ours(self):
+        self.check('''
             ch = channel()
             got = []
             t = tasklet(lambda: got.append(sample.call(lambda arg: ch.receive())))()
@@ -93,7 +98,7 @@ class Portable(Compiled):
             assert t.blocked and t.pinned is None and t.restorable
             ch.send(1)
             assert got == [1]
-        '''))
+        ''')
 
     def test_on_the_base(self):
         done = interpreters.run(interpreters.BASE, '-c', f'import sys; sys.path.insert(0, {self.folder!r})\n'

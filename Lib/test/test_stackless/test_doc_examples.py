@@ -6,9 +6,8 @@ import textwrap
 import unittest
 from pathlib import Path
 
+from .cases import needs_soft_switches
 from .interpreters import SRCDIR, check_python
-
-PAGES = 'porting-stackless.rst', 'porting-greenlet.rst'
 
 
 def programs(text):
@@ -19,13 +18,19 @@ def programs(text):
 
 @unittest.skipIf(SRCDIR is None, 'an installed tree has no Doc/')
 class TestGuide(unittest.TestCase):
-    def test_programs(self):
-        for page in PAGES:
-            found = programs(Path(os.path.join(SRCDIR, 'Doc', 'guide', page)).read_text(encoding='utf-8'))
-            self.assertTrue(found, page)
-            for number, source in enumerate(found):
-                with self.subTest(page, number=number):
-                    self.assertEqual(check_python(self, '-c', source), '')
+    def check_programs(self, page):
+        found = programs(Path(os.path.join(SRCDIR, 'Doc', 'guide', page)).read_text(encoding='utf-8'))
+        self.assertTrue(found, page)
+        for number, source in enumerate(found):
+            with self.subTest(page, number=number):
+                self.assertEqual(check_python(self, '-c', source), '')
+
+    @needs_soft_switches
+    def test_porting_stackless(self):
+        self.check_programs('porting-stackless.rst')
+
+    def test_porting_greenlet(self):
+        self.check_programs('porting-greenlet.rst')
 
 
 if __name__ == '__main__':
