@@ -145,6 +145,11 @@ int slp_add_pickle_flags(PyObject *module);
 PyObject *slp_tasklet_get_trace(PyTaskletObject *t, bool profile);
 int slp_tasklet_set_trace(PyTaskletObject *t, bool profile, PyObject *value);
 
+/* A tasklet has got frames while its thread is traced or profiled: give it the functions of
+ * threading.settrace() and threading.setprofile(), as a new thread would get them.  Its program may have done
+ * anything to it meanwhile.  -1 with an exception. */
+SLP_COLD int slp_tasklet_trace_as_thread(PyTaskletObject *t);
+
 /* --- context variables --- */
 
 /* The context that a new tasklet shares with its creator, which gets one if it has none yet: a

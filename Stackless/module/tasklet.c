@@ -339,6 +339,9 @@ slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *k
             goto done;
         /* The frame stack holds the callable. */
         slp_settle(t);
+        slp_thread *th = slp_tasklet_thread(t);
+        if (th != NULL && SLP_UNLIKELY(slp_is_traced(th->tstate)) && slp_tasklet_trace_as_thread(t) < 0)
+            goto done;
     }
     result = 0;
 
@@ -495,6 +498,8 @@ schedule_new(slp_thread *th, PyTaskletObject *t)
     slp_idle_notify(th);
     /* The frame stack holds the callable. */
     slp_settle(t);
+    if (SLP_UNLIKELY(slp_is_traced(th->tstate)) && slp_tasklet_trace_as_thread(t) < 0)
+        return NULL;
     return Py_NewRef(t);
 }
 

@@ -326,3 +326,37 @@ slp_tasklet_set_trace(PyTaskletObject *t, bool profile, PyObject *value)
     Py_XDECREF(old);
     return 0;
 }
+
+/* threading._trace_hook or _profile_hook, a new reference; NULL without an exception where there is none.
+ * threading.gettrace() is a Python function: a call of it would be traced. */
+static PyObject *
+get_hook(PyObject *threading, const char *name)
+{
+    PyObject *hook = PyObject_GetAttrString(threading, name);
+    if (hook == NULL) {
+        PyErr_Clear();   /* a module of this name that is not the library's */
+    }
+    else if (hook == Py_None) {
+        Py_CLEAR(hook);
+    }
+    return hook;
+}
+
+int
+slp_tasklet_trace_as_thread(PyTaskletObject *t)
+{
+    static const char *const names[] = {"_trace_hook", "_profile_hook"};
+    PyObject *name = PyUnicode_FromString("threading");
+    PyObject *threading = name != NULL ? PyImport_GetModule(name) : NULL;
+    int status = 0;
+    Py_XDECREF(name);
+    for (int profile = 0; threading != NULL && status == 0 && profile < 2; profile++) {
+        PyObject *hook = get_hook(threading, names[profile]);
+        if (hook != NULL && PyCallable_Check(hook) && slp_tasklet_usable(t) && t->thread->current != t) {
+            status = slp_tasklet_set_trace(t, profile, hook);
+        }
+        Py_XDECREF(hook);
+    }
+    Py_XDECREF(threading);
+    return status < 0 || PyErr_Occurred() ? -1 : 0;
+}

@@ -9,6 +9,7 @@ from operator import call
 import stackless
 from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
+from . import interpreters
 from .cases import LeavesNoTasklets, needs_soft_switches
 
 variable = contextvars.ContextVar("variable", default="unset")
@@ -376,6 +377,127 @@ class TestTraceFunctions(ContextCase):
         t.run()
         stackless.set_schedule_callback(None)
         self.assertEqual(self.log, ["call", "line", "return"])
+
+
+class TestTracedAsThreads(ContextCase):
+    """What threading.settrace() and threading.setprofile() set, new tasklets get while their thread is traced."""
+
+    def setUp(self):
+        super().setUp()
+        for module in sys, threading:
+            self.addCleanup(module.settrace, module.gettrace())
+            self.addCleanup(module.setprofile, module.getprofile())
+
+    def tracer(self, frame, event, arg):
+        if frame.f_code.co_name == "traced":
+            self.log.append(event)
+        return self.tracer
+
+    def traced(self):
+        pass
+
+    def made(self, make):
+        """What a tasklet sees of its own, made by `make` while the thread is traced."""
+        sys.settrace(lambda *args: None)
+        t = make(self.traced)
+        sys.settrace(None)
+        run()
+        if t.alive:
+            t.run()
+        return self.log
+
+    def test_every_way_to_make_one(self):
+        threading.settrace(self.tracer)
+        for make in (lambda f: tasklet(f)(), lambda f: tasklet(f, ()), lambda f: tasklet().bind(f, ()),
+                     lambda f: tasklet().bind(f).setup(), lambda f: tasklet(f)(*[], **{}),
+                     lambda f: tasklet(lambda x: f())(x=1), lambda f: tasklet(call)(f)):
+            self.log.clear()
+            self.assertEqual(self.made(make), ["call", "line", "return"])
+
+    def test_profile(self):
+        threading.setprofile(self.tracer)
+        sys.setprofile(lambda *args: None)
+        tasklet(self.traced)()
+        sys.setprofile(None)
+        run()
+        self.assertEqual(self.log, ["call", "return"])
+
+    def test_not_without_it(self):
+        """What sys.settrace() has set concerns the current tasklet only."""
+        sys.settrace(self.tracer)
+        t = tasklet(self.traced)()
+        sys.settrace(None)
+        self.assertIsNone(t.trace_function)
+        run()
+        self.assertEqual(self.log, [])
+
+    def test_not_while_the_thread_is_not_traced(self):
+        threading.settrace(self.tracer)
+        t = tasklet(self.traced)()
+        self.assertIsNone(t.trace_function)
+        run()
+
+    def test_of_tasklets_that_these_make(self):
+        def outer():
+            tasklet(self.traced)()
+        threading.settrace(self.tracer)
+        self.made(lambda f: tasklet(outer)())
+        self.assertEqual(self.log, ["call", "line", "return"])
+
+    def test_each_has_its_own(self):
+        """One that ends its tracing does not end that of others."""
+        def trace(frame, event, arg):
+            if frame.f_code.co_name == "stops":
+                sys.settrace(None)
+            return self.tracer(frame, event, arg) and trace
+
+        def stops():
+            schedule()
+            self.traced()
+
+        def goes_on():
+            schedule()
+            self.traced()
+
+        threading.settrace(trace)
+        self.made(lambda f: [tasklet(stops)(), tasklet(goes_on)()][0])
+        self.assertEqual(self.log, ["call", "line", "return"])
+
+    def test_a_hook_that_is_no_function(self):
+        threading.settrace(5)
+        sys.settrace(lambda *args: None)
+        t = tasklet(self.traced)()
+        sys.settrace(None)
+        self.assertIsNone(t.trace_function)
+        run()
+
+    def test_another_module_of_this_name(self):
+        self.addCleanup(sys.modules.__setitem__, "threading", threading)
+        for module in object(), None:
+            sys.modules["threading"] = module
+            self.made(lambda f: tasklet(f)())
+        del sys.modules["threading"]
+        self.made(lambda f: tasklet(f)())
+
+    def test_an_audit_hook_that_runs_it(self):
+        """Code that runs when the function is set may do anything to the tasklet."""
+        interpreters.check_python(self, "-c", """if True:
+            import stackless, sys, threading
+            def audit(event, args):
+                if event == "sys.settrace" and made:
+                    made.pop().run()
+            made, log = [], []
+            sys.addaudithook(audit)
+            threading.settrace(lambda *args: None)
+            sys.settrace(lambda *args: None)
+            for _ in range(3):
+                t = stackless.tasklet(log.append)
+                made.append(t)
+                t(1)
+                stackless.run()
+            sys.settrace(None)
+            assert log == [1, 1, 1], log
+        """)
 
 
 if __name__ == "__main__":

@@ -637,6 +637,130 @@ class Coverage(WithSample):
         self.assertEqual(ours, base)
         self.assertGreater(ours[0]['summary']['percent_covered'], 80)
 
+    # What runs at the same time: several of these, which pause.
+    TASKS = '''
+        from runner import pause
+
+        def generate(n):
+            for i in range(n):
+                got = yield i
+                pause()
+                if got:
+                    return 5
+
+        def handle(n):
+            try:
+                pause()
+                if n == 1:
+                    raise ValueError
+                if n == 7:
+                    return 8
+            except ValueError:
+                pause()
+                n = 2
+            finally:
+                pause()
+            return n
+
+        class Task:
+            def __init__(self, n):
+                self.n = n
+                pause()
+
+            def __enter__(self):
+                pause()
+                return [x for x in generate(self.n)]
+
+            def __exit__(self, *error):
+                pause()
+                return error[0] is KeyError
+
+        def work(n):
+            with Task(n) as things:
+                while things:
+                    things.pop()
+                    pause()
+                if n == 0:
+                    raise KeyError
+                handle(n)
+            return never if n > 10 else sorted([3, 2, n], key=lambda x: (pause(), x)[1])
+    '''
+
+    RUN = '''
+        import runner, tasks
+        runner.run(tasks.work, range(4))
+    '''
+
+    THREADS = '''
+        import threading, time
+        def pause():
+            time.sleep(0)
+        def run(function, values):
+            threads = [threading.Thread(target=function, args=(n,)) for n in values]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    '''
+
+    GREENLETS = '''
+        import greenlet
+        waiting = []
+        def pause():
+            waiting.append(greenlet.getcurrent())
+            main.switch()
+        def run(function, values):
+            global main
+            main = greenlet.getcurrent()
+            waiting.extend(greenlet.greenlet(lambda n=n: function(n)) for n in values)
+            while waiting:
+                waiting.pop(0).switch()
+    '''
+
+    TASKLETS = '''
+        import stackless
+        pause = stackless.schedule
+        def run(function, values):
+            for n in values:
+                stackless.tasklet(function)(n)
+            stackless.run()
+    '''
+
+    def of_tasks(self, python, runner, *options):
+        """The lines and branches of TASKS that coverage reports where they are run so."""
+        for name, text in ('tasks', self.TASKS), ('runner', runner), ('start', self.RUN):
+            with open(os.path.join(self.folder, name + '.py'), 'w') as file:
+                file.write(textwrap.dedent(text))
+        data = {'COVERAGE_FILE': os.path.join(self.folder, 'data'), 'PYTHONPATH': interpreters.PACKAGES}
+        for arguments in (['run', '--branch', '--include=tasks.py', *options, 'start.py'],
+                          ['json', '-q', '-o', 'report.json']):
+            interpreters.check_python(self, '-m', 'coverage', *arguments, python=python, cwd=self.folder, **data)
+        with open(os.path.join(self.folder, 'report.json')) as file:
+            report = json.load(file)['files']['tasks.py']
+        self.assertGreater(len(report['executed_lines']), 35)
+        return {name: report[name] for name in ('executed_lines', 'missing_lines', 'executed_branches',
+                                                'missing_branches')}
+
+    def test_tasklets_as_threads(self):
+        """Code in tasklets, which coverage knows nothing about, is measured as it is in threads on the base."""
+        if interpreters.BASE is None:
+            self.skipTest('there is no base python')
+        base = self.of_tasks(interpreters.BASE, self.THREADS)
+        self.assertEqual(self.of_tasks(sys.executable, self.TASKLETS), base)
+        self.assertEqual(self.of_tasks(sys.executable, self.THREADS), base)
+
+    def test_tasklets_as_greenlets(self):
+        """And as it is in greenlets, where coverage is told of them."""
+        if interpreters.BASE is None:
+            self.skipTest('there is no base python')
+        interpreters.need_package(self, 'greenlet')
+        base = self.of_tasks(interpreters.BASE, self.GREENLETS, '--concurrency=greenlet')
+        self.assertEqual(self.of_tasks(sys.executable, self.TASKLETS), base)
+
+    def test_tasklets_and_the_tracer_in_python(self):
+        ours = self.of_tasks(sys.executable, self.TASKLETS)
+        self.assertEqual(self.of_tasks(sys.executable, self.TASKLETS, '--timid'), ours)
+
     def test_tracer_in_c(self):
         printed = interpreters.check_python(self, '-m', 'coverage', 'debug', 'sys', cwd=self.folder,
                                             PYTHONPATH=interpreters.PACKAGES)
