@@ -13,6 +13,11 @@ needs_soft_switches = unittest.skipIf(TORTURE & {"hard", "refuse-soft"},
                                       "in this build every tasklet is suspended with its C frames")
 
 
+def crowd(number):
+    """So many; far fewer with a collection at every switch, where the time grows with the square of the number."""
+    return min(number // 20, 1000) if "gc-at-switch" in TORTURE else number
+
+
 class LeavesNoTasklets:
     """A test that leaves runnable tasklets behind fails, and the next one does not meet them."""
 

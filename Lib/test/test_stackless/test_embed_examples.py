@@ -10,15 +10,14 @@ import tempfile
 import unittest
 
 from . import interpreters
-from .cases import TORTURE, needs_soft_switches
+from .cases import crowd, needs_soft_switches
 from .test_examples import EXAMPLES
 
 GAME = EXAMPLES / 'embed' / 'game'
 SERVER = EXAMPLES / 'embed' / 'server'
 
-# How many play in tests that run all scripts to their end. With a collection at every switch, the time grows with
-# the square of it.
-MANY = 500 if 'gc-at-switch' in TORTURE else 10_000
+# How many play in tests that run all scripts to their end.
+MANY = crowd(10_000)
 
 RESULT = re.compile(r'tick (\d+), (\d+) actors, (\d+) runnable, (\d+) blocked, world ([0-9a-f]{16})\n\Z')
 
@@ -96,7 +95,7 @@ class TestGame(EmbedExample):
 
     @needs_soft_switches
     def test_a_saved_game_goes_on_in_another_process(self):
-        town = '--actors', MANY // 5
+        town = '--actors', crowd(2_000)
         through = self.state(*town, '--ticks', '1500')
         halfway = self.state(*town, '--ticks', '700', '--save', self.path('saved'))
         self.assertNotEqual(halfway[4], through[4])

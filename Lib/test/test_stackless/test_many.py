@@ -9,10 +9,9 @@ import unittest
 
 from stackless import channel, getcurrent, getruncount, run, schedule, tasklet
 
-from .cases import TORTURE, needs_soft_switches
+from .cases import crowd, needs_soft_switches
 
-# With a collection at every switch, the time grows with the square of it.
-MANY = 1_000 if "gc-at-switch" in TORTURE else 100_000
+MANY = crowd(100_000)
 DEEP = 1_000_000
 
 

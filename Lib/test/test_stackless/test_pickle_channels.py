@@ -14,7 +14,7 @@ from pathlib import Path
 
 import stackless
 from stackless import channel, schedule, schedule_remove, tasklet
-from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
+from test_stackless.cases import LeavesNoTasklets, crowd, needs_soft_switches
 
 HERE = Path(__file__).parent
 VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
@@ -287,15 +287,16 @@ class TestTasklets(LeavesNoTasklets, unittest.TestCase):
         self.assertEqual(result, [*range(1000), "done"])
 
     def test_population(self):
+        many = crowd(10_000)
         ch, out = channel(), []
-        for i in range(10_000):
+        for i in range(many):
             tasklet(receiver)(ch, out, i)
         stackless.run()
         ch, out = roundtrip((ch, out))
-        self.assertEqual(ch.balance, -10_000)
-        for i in range(10_000):
+        self.assertEqual(ch.balance, -many)
+        for i in range(many):
             ch.send(None)
-        self.assertEqual(out, [(i, None) for i in range(10_000)])
+        self.assertEqual(out, [(i, None) for i in range(many)])
 
     def test_deep_tasklet(self):
         def deep(n):
