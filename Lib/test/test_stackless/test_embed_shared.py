@@ -1,11 +1,13 @@
 """A C program that embeds libpython3.11.so, compiled with the flags that python3.11-config names: extensions,
 tasklets, threads, interpreter life cycles."""
 
+import functools
 import os
 import shutil
 import sys
 import tempfile
 import textwrap
+import typing
 import unittest
 
 from . import interpreters
@@ -13,6 +15,88 @@ from .extension_samples import SAMPLES
 
 # What all sources begin with.
 PREAMBLE = interpreters.IMPORTS + 'import faulthandler; faulthandler.enable()\n'
+
+# What the sources for a hundred lives begin with, which also the base runs.
+LIFE = '''
+import json, os, re, threading
+ready = threading.Event()
+
+def outlive():
+    """Wait in a system call for what comes after the end of the interpreter."""
+    ready.set()
+    os.read(int(os.environ['LEFTOVERS']), 1)
+
+def outlive_in_c():
+    sorted([1], key=lambda k: outlive())
+
+def leave(function):
+    """A daemon thread that calls function(), which outlives the interpreter."""
+    ready.clear()
+    threading.Thread(target=function, daemon=True).start()
+    ready.wait()
+
+def left_threads():
+    for function in outlive, outlive_in_c:
+        leave(function)
+'''
+
+# What a life of ours has besides: tasklets and channels.
+TASKLETS = '''
+import stackless
+channel = stackless.channel()
+
+def soft():
+    channel.receive()
+
+def pinned_in_sorted():
+    sorted([1], key=lambda k: channel.receive())
+
+def pinned_in_re():
+    try:
+        re.sub('a', lambda match: channel.receive(), 'aaa')
+    finally:
+        json.dumps([1])
+
+def work():
+    stackless.schedule()
+
+def leave_tasklets():
+    """Finished, runnable, blocked ones and some that never ran, in the calling thread."""
+    for n in range(10):
+        for function in soft, pinned_in_sorted, pinned_in_re, work:
+            stackless.tasklet(function)()
+    stackless.run()
+    for n in range(10):
+        stackless.tasklet(work)()
+    stackless.schedule()
+    stackless.tasklet(work)
+
+def outlive_with_tasklets():
+    leave_tasklets()
+    outlive()
+
+def outlive_in_tasklet():
+    stackless.tasklet(outlive)()
+    stackless.run()
+
+def outlive_in_pinned_tasklet():
+    stackless.tasklet(outlive_in_c)()
+    stackless.run()
+'''
+
+
+class Growth(typing.NamedTuple):
+    """What a program has more in use than before."""
+    blocks: int      # of the object allocator
+    allocated: int   # bytes of malloc()
+    resident: int    # pages
+
+
+@functools.cache
+def base_library_folder():
+    """Where the base's shared library lies."""
+    return interpreters.run_python('-c', 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))',
+                                   python=interpreters.BASE).stdout.strip()
 
 
 class Embedding(unittest.TestCase):
@@ -59,6 +143,20 @@ class Embedding(unittest.TestCase):
         self.assertEqual(printed.split(), [os.path.normpath(sys.prefix), os.path.normpath(sys.executable),
                                            sys.implementation.cache_tag])
 
+    def test_isolated(self):
+        """The host's own arguments, no site, no environment; and tasklets."""
+        printed = self.embed('isolated', '''
+            import stackless
+            assert sys.flags.isolated and sys.flags.no_site and sys.flags.ignore_environment, sys.flags
+            assert 'site' not in sys.modules and 'stackless' in sys.modules
+            assert '/nowhere' not in sys.path, sys.path
+            channel = stackless.channel()
+            stackless.tasklet(channel.send)(sys.argv)
+            stackless.tasklet(sorted)([1], key=lambda k: print(*channel.receive()))
+            stackless.run()
+        ''', PYTHONPATH='/nowhere')
+        self.assertEqual(printed, 'host --option argument\n')
+
     def test_tasklets(self):
         printed = self.embed('once', '''
             import stackless
@@ -101,6 +199,57 @@ class Embedding(unittest.TestCase):
             print(len(finished), channel.balance)
         ''')
         self.assertEqual(printed, '100 -100\n' * 10)
+
+    def growth(self, source, base=False):
+        """By how much the last eighty of a hundred lives grow."""
+        env, python = {}, sys.executable
+        if base:
+            env, python = {'LD_LIBRARY_PATH': base_library_folder()}, interpreters.BASE
+        done = interpreters.run(self.program, 'hundred', python, PREAMBLE + LIFE + source,
+                                **interpreters.EMBEDDED, **env)
+        self.assertEqual((done.returncode, done.stderr), (0, ''), done.stdout)
+        lives = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+        self.assertEqual(len(lives), 100)
+        return Growth(*(last - early for early, last in zip(lives[19], lives[99])))
+
+    def assert_no_worse(self, ours, base, blocks=0):
+        """At most so many blocks and their memory are more than on the base, and noise.
+
+        AddressSanitizer keeps freed memory for a while, so resident pages say nothing there.
+        """
+        self.assertLessEqual(ours.blocks, base.blocks + blocks)
+        self.assertLess(ours.allocated, base.allocated + blocks * 100 + 16 * 1024)
+        if not interpreters.SANITIZED:
+            self.assertLess(ours.resident, base.resident + blocks * 100 // 4096 + 600)   # two arenas
+
+    def test_a_hundred_lives(self):
+        """They leave nothing behind, as those of the base do not."""
+        ours = self.growth(TASKLETS + 'leave_tasklets()\n')
+        self.assertEqual(ours.blocks, 0)
+        if interpreters.BASE is not None:
+            self.assert_no_worse(ours, self.growth('', base=True))
+
+    @unittest.skipUnless(interpreters.SANITIZED, 'looks for leaks with AddressSanitizer')
+    def test_no_leaks_in_ten_lives(self):
+        """Nothing is unreachable at the end of the process; the base's ten lives leave nothing, either."""
+        done = interpreters.run(self.program, 'cycles', sys.executable,
+                                PREAMBLE + LIFE + TASKLETS + 'leave_tasklets()\n', PYTHONMALLOC='malloc',
+                                **interpreters.sanitizer_options('detect_leaks=1', 'use_sigaltstack=0'))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '', ''))
+
+    def test_threads_outlive_a_hundred_lives(self):
+        """What their frames hold is lost, on the base as well, and no more."""
+        ours = self.growth('left_threads()\n')
+        if interpreters.BASE is not None:
+            self.assert_no_worse(ours, self.growth('left_threads()\n', base=True), blocks=10 * 80)
+
+    def test_tasklets_of_threads_that_outlive_a_hundred_lives(self):
+        """Soft tasklets are dropped; what pinned ones hold is lost, as what the thread's own frames hold."""
+        plain = self.growth(TASKLETS + 'for n in range(3): leave(outlive)\n')
+        ours = self.growth(TASKLETS + 'leave(outlive_in_tasklet)\n'
+                                      'leave(outlive_in_pinned_tasklet)\n'
+                                      'leave(outlive_with_tasklets)\n')
+        self.assert_no_worse(ours, plain, blocks=20 * 22 * 80)   # 22 pinned ones a life
 
     def test_cycles_with_library_extensions(self):
         """The extensions of the standard library in ten lives of the interpreter."""
