@@ -66,7 +66,7 @@ run_source(void)
 
 /* A thread that Python did not make: it takes the GIL, runs the source, and gives it back. */
 static void *
-foreign_thread(void *unused)
+source_thread(void *unused)
 {
     PyGILState_STATE state = PyGILState_Ensure();
 
@@ -76,9 +76,9 @@ foreign_thread(void *unused)
     return NULL;
 }
 
-/* Run the source in three such threads, with stacks of this size (0: as usual). */
+/* Run `start` in three threads, with stacks of this size (0: as usual). */
 static void
-run_threads(size_t stack_size)
+run_threads(void *(*start)(void *), size_t stack_size)
 {
     pthread_t threads[3];
     pthread_attr_t attributes;
@@ -89,7 +89,7 @@ run_threads(size_t stack_size)
         abort();
     }
     for (int i = 0; i < 3; i++) {
-        if (pthread_create(&threads[i], &attributes, foreign_thread, NULL) != 0) {
+        if (pthread_create(&threads[i], &attributes, start, NULL) != 0) {
             abort();
         }
     }
@@ -98,6 +98,93 @@ run_threads(size_t stack_size)
     }
     pthread_attr_destroy(&attributes);
     PyEval_RestoreThread(main_state);
+}
+
+#define STATES 4
+#define TURNS  3
+
+/* Four thread states take turns on this thread: two of this interpreter, and two that have one each. */
+static void
+run_swapped(void)
+{
+    PyThreadState *main_state = PyThreadState_Get(), *states[STATES];
+
+    states[0] = PyThreadState_New(main_state->interp);
+    states[1] = PyThreadState_New(main_state->interp);
+    states[2] = Py_NewInterpreter();
+    states[3] = Py_NewInterpreter();
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < STATES; i++) {
+            PyThreadState_Swap(states[i]);
+            run_source();
+        }
+    }
+    /* One goes while it is current, and one while another one is. */
+    PyThreadState_Swap(states[0]);
+    PyThreadState_Clear(states[0]);
+    PyThreadState_Swap(main_state);
+    PyThreadState_Delete(states[0]);
+    PyThreadState_Clear(states[1]);
+    PyThreadState_Delete(states[1]);
+    for (int i = 2; i < STATES; i++) {
+        PyThreadState_Swap(states[i]);
+        Py_EndInterpreter(states[i]);
+    }
+    PyThreadState_Swap(main_state);
+}
+
+/* A thread that runs the source once with a thread state that others have used. */
+static void *
+borrowing_thread(void *state)
+{
+    PyEval_AcquireThread(state);
+    run_source();
+    PyEval_ReleaseThread(state);
+    return NULL;
+}
+
+/* A thread state goes from one thread to the next. */
+static void
+run_moved(void)
+{
+    PyThreadState *main_state = PyThreadState_Get();
+    PyThreadState *state = PyThreadState_New(main_state->interp);
+
+    PyEval_SaveThread();
+    for (int turn = 0; turn < TURNS; turn++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, borrowing_thread, state) != 0) {
+            abort();
+        }
+        pthread_join(thread, NULL);
+    }
+    PyEval_AcquireThread(state);
+    PyThreadState_Clear(state);
+    PyThreadState_DeleteCurrent();
+    PyEval_RestoreThread(main_state);
+}
+
+static pthread_barrier_t turn_begins;
+
+/* A thread with an interpreter of its own, which lets the others go on in the middle of its turns. */
+static void *
+interpreter_thread(void *unused)
+{
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyThreadState *before = PyThreadState_Get();
+    PyThreadState *own = Py_NewInterpreter();
+
+    (void)unused;
+    for (int turn = 0; turn < TURNS; turn++) {
+        Py_BEGIN_ALLOW_THREADS
+        pthread_barrier_wait(&turn_begins);
+        Py_END_ALLOW_THREADS
+        run_source();
+    }
+    Py_EndInterpreter(own);
+    PyThreadState_Swap(before);
+    PyGILState_Release(gil);
+    return NULL;
 }
 
 /* One life of the interpreter: from start to Py_FinalizeEx. */
@@ -111,10 +198,21 @@ live(const char *mode)
         start(mode);
     }
     if (strcmp(mode, "threads") == 0) {
-        run_threads(0);
+        run_threads(source_thread, 0);
     }
     else if (strcmp(mode, "small-threads") == 0) {
-        run_threads(64 * 1024);
+        run_threads(source_thread, 64 * 1024);
+    }
+    else if (strcmp(mode, "interpreter-threads") == 0) {
+        pthread_barrier_init(&turn_begins, NULL, 3);
+        run_threads(interpreter_thread, 0);
+        pthread_barrier_destroy(&turn_begins);
+    }
+    else if (strcmp(mode, "swapped") == 0) {
+        run_swapped();
+    }
+    else if (strcmp(mode, "moved") == 0) {
+        run_moved();
     }
     else if (strcmp(mode, "subinterpreters") == 0) {
         PyThreadState *main_state = PyThreadState_Get();

@@ -18,7 +18,7 @@ PREAMBLE = interpreters.IMPORTS + 'import faulthandler; faulthandler.enable()\n'
 
 # What the sources for a hundred lives begin with, which also the base runs.
 LIFE = '''
-import json, os, re, threading
+import json, operator, os, re, threading
 ready = threading.Event()
 
 def outlive():
@@ -27,7 +27,7 @@ def outlive():
     os.read(int(os.environ['LEFTOVERS']), 1)
 
 def outlive_in_c():
-    sorted([1], key=lambda k: outlive())
+    operator.call(outlive)
 
 def leave(function):
     """A daemon thread that calls function(), which outlives the interpreter."""
@@ -40,6 +40,49 @@ def left_threads():
         leave(function)
 '''
 
+# One of three turns of a thread state: soft and pinned tasklets go on where they were in the last one.
+TURN = '''
+import operator, os, stackless
+lives = globals().setdefault('lives', {})
+
+class Life:
+    """The tasklets of one thread state."""
+
+    def __init__(self):
+        self.turns, self.log = 0, []
+        self.channels = [stackless.channel() for n in range(4)]
+        for n, function in enumerate([self.soft, self.pinned, self.soft, self.pinned]):
+            stackless.tasklet(function)(n)
+        stackless.run()
+
+    def soft(self, n):
+        while True:
+            self.log.append((n, self.channels[n].receive()))
+
+    def pinned(self, n):
+        try:
+            operator.call(self.soft, n)
+        finally:
+            os.write(1, b'finally\\n')
+
+    def turn(self):
+        assert self.log == [], self.log
+        for channel in self.channels:
+            channel.send(self.turns)
+        stackless.run()
+        assert sorted(self.log) == [(n, self.turns) for n in range(4)], self.log
+        self.log.clear()
+        self.turns += 1
+        if self.turns == 3:
+            os.write(1, b'done\\n')
+
+main = stackless.getmain()
+if main not in lives:
+    lives[main] = Life()
+lives[main].turn()
+del main
+'''
+
 # What a life of ours has besides: tasklets and channels.
 TASKLETS = '''
 import stackless
@@ -48,8 +91,8 @@ channel = stackless.channel()
 def soft():
     channel.receive()
 
-def pinned_in_sorted():
-    sorted([1], key=lambda k: channel.receive())
+def pinned_in_call():
+    operator.call(soft)
 
 def pinned_in_re():
     try:
@@ -63,9 +106,10 @@ def work():
 def leave_tasklets():
     """Finished, runnable, blocked ones and some that never ran, in the calling thread."""
     for n in range(10):
-        for function in soft, pinned_in_sorted, pinned_in_re, work:
+        for function in soft, pinned_in_call, pinned_in_re, work:
             stackless.tasklet(function)()
     stackless.run()
+    assert len([t for t in stackless.tasklets() if t.pinned]) >= 20
     for n in range(10):
         stackless.tasklet(work)()
     stackless.schedule()
@@ -146,13 +190,13 @@ class Embedding(unittest.TestCase):
     def test_isolated(self):
         """The host's own arguments, no site, no environment; and tasklets."""
         printed = self.embed('isolated', '''
-            import stackless
+            import operator, stackless
             assert sys.flags.isolated and sys.flags.no_site and sys.flags.ignore_environment, sys.flags
             assert 'site' not in sys.modules and 'stackless' in sys.modules
             assert '/nowhere' not in sys.path, sys.path
             channel = stackless.channel()
             stackless.tasklet(channel.send)(sys.argv)
-            stackless.tasklet(sorted)([1], key=lambda k: print(*channel.receive()))
+            stackless.tasklet(operator.call)(lambda: print(*channel.receive()))
             stackless.run()
         ''', PYTHONPATH='/nowhere')
         self.assertEqual(printed, 'host --option argument\n')
@@ -249,7 +293,7 @@ class Embedding(unittest.TestCase):
         ours = self.growth(TASKLETS + 'leave(outlive_in_tasklet)\n'
                                       'leave(outlive_in_pinned_tasklet)\n'
                                       'leave(outlive_with_tasklets)\n')
-        self.assert_no_worse(ours, plain, blocks=20 * 22 * 80)   # 22 pinned ones a life
+        self.assert_no_worse(ours, plain, blocks=20 * 32 * 80)   # at most 32 pinned ones a life
 
     def test_cycles_with_library_extensions(self):
         """The extensions of the standard library in ten lives of the interpreter."""
@@ -370,6 +414,24 @@ class Embedding(unittest.TestCase):
             print('done')
         ''')
         self.assertEqual(printed, 'done\n' * 4)
+
+    def test_thread_states_take_turns(self):
+        """PyThreadState_Swap() between thread states of one interpreter and of several, each with its scheduler.
+
+        Pinned tasklets are killed where their thread state is the current one when it goes.
+        """
+        printed = self.embed('swapped', TURN)
+        self.assertEqual(printed, 'done\n' * 4 + 'finally\n' * 6)
+
+    def test_a_thread_state_moves(self):
+        """The tasklets of a thread state go on in the thread that has taken it over."""
+        printed = self.embed('moved', TURN)
+        self.assertEqual(printed, 'done\n' + 'finally\n' * 2)
+
+    def test_interpreters_in_threads(self):
+        """Each thread has an interpreter of its own, and the tasklets in there."""
+        printed = self.embed('interpreter-threads', TURN)
+        self.assertEqual(sorted(printed.split()), ['done'] * 3 + ['finally'] * 6)
 
     def test_all_extensions_together(self):
         """All of them in one process, alone and in tasklets that take turns."""
