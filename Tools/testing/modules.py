@@ -9,6 +9,7 @@ a module that died before writing it is judged by its exit status.
 
 import atexit
 import dataclasses
+import fnmatch
 import os
 import queue
 import re
@@ -206,6 +207,15 @@ def judge(name, status, output, tests):
     if status < 0 or tests is None:
         return CRASHED
     return FAILED
+
+
+def without_ignored(result, in_tasklet):
+    """The same result, without the tests that are left out of a run inside a tasklet."""
+    if not in_tasklet:
+        return result
+    tests = {test: state for test, state in result.tests.items()
+             if not any(fnmatch.fnmatchcase(test, pattern) for pattern in IGNORED_IN_TASKLETS)}
+    return dataclasses.replace(result, tests=tests)
 
 
 def list_modules(python):

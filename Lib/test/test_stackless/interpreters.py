@@ -25,6 +25,9 @@ if BASE is None and os.path.exists('/usr/bin/python3.11'):
 # The folder this package lies in, for processes that import from it.
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+# The seconds that a process may take. Where the collector runs at every switch, whoever has much memory is slow.
+LIMIT = 600 if 'gc-at-switch' in os.environ.get('SLP_TORTURE', '').split(',') else 120
+
 # Where Debian's packages put the extensions that the tests use. An installed tree does not look there by itself.
 PACKAGES = '/usr/lib/python3/dist-packages'
 
@@ -110,7 +113,7 @@ def clean_environment(**extra):
     return env
 
 
-def run(*command, input='', timeout=120, cwd=None, **env):
+def run(*command, input='', timeout=LIMIT, cwd=None, **env):
     """Run a command to its end; return the CompletedProcess with text in stdout and stderr."""
     return subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, cwd=cwd,
                           env=clean_environment(**env), encoding='utf-8', errors='backslashreplace')
