@@ -92,8 +92,9 @@ static inline int
 slp_check_switch(slp_thread *th, bool soft)
 {
     PyThreadState *tstate = th->tstate;
-    if (SLP_LIKELY(((soft && tstate->cframe == th->home) || th->idle != NULL) && th->next == NULL
-                   && th->watch == 0 && !slp_is_traced(tstate))) {
+    if (SLP_LIKELY(((soft && tstate->cframe == th->home)
+                    || (th->idle != NULL && tstate->datastack_chunk != NULL))
+                   && th->next == NULL && th->watch == 0 && !slp_is_traced(tstate))) {
         return 0;
     }
     return slp_check_switch_slow(th, soft);

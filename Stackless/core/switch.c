@@ -38,7 +38,8 @@ slp_check_switch_slow(slp_thread *th, bool soft)
     if (!(soft && tstate->cframe == th->home) && slp_carrier_reserve(th) < 0) {
         return -1;
     }
-    /* A thread that has only run a generator of another one so far has no frame stack yet. */
+    /* A thread that has only run a generator of another one so far has no frame stack yet, nor has a greenlet
+     * that is a C function. */
     if (tstate->datastack_chunk == NULL && slp_frame_alloc_slow(tstate, 0) == NULL) {
         return -1;
     }

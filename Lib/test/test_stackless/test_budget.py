@@ -1073,7 +1073,7 @@ class TestTracing(BudgetCase):
 
         def traced():
             total = 0
-            for n in range(300):
+            for n in range(60):
                 total += n
             return total
 
