@@ -117,6 +117,8 @@ bool slp_is_wrapper_of(PyObject *wrapper, PyGenObject *coroutine);
 
 PyObject *slp_reduce_awaitable(PyObject *module, PyObject *awaitable);
 PyObject *slp_make_awaitable(PyObject *module, PyObject *args);
+PyObject *slp_reduce_wrapped_value(PyObject *module, PyObject *wrapped);
+PyObject *slp_make_wrapped_value(PyObject *module, PyObject *value);
 PyObject *slp_make_anext(PyObject *module, PyObject *args);
 PyObject *slp_make_coroutine_wrapper(PyObject *module, PyObject *coroutine);
 

@@ -18,6 +18,8 @@ from types import (
 
 from _stackless import _wrap  # type: ignore[import]
 
+from stackless import _typenames
+
 REDUCERS = {
     AsyncGeneratorType: _wrap.reduce_generator,
     CellType: _wrap.reduce_cell,
@@ -41,11 +43,29 @@ def _save_function(pickler, function, name=None):
         pickler.save_reduce(obj=function, *reduced)
 
 
+def _save_type(pickler, cls):
+    """Save a type as the C pickler does: some are found elsewhere than they say."""
+    found = _typenames.TYPE_NAMES.get(cls) if type(cls) is type else None
+    if found is None:
+        pickle._Pickler.save_type(pickler, cls)
+        return
+    if pickler.proto >= 4:
+        for name in found:
+            pickler.save(name)
+        pickler.write(pickle.STACK_GLOBAL)
+    else:
+        pickler.write(pickle.GLOBAL + "{}\n{}\n".format(*found).encode())
+    pickler.memoize(cls)
+
+
 def register() -> None:
     """Enter the reducers into copyreg, and teach the Python pickler, which knows functions by name only."""
     copyreg.dispatch_table.update(REDUCERS)
     copyreg.dispatch_table.update(dict.fromkeys(_wrap.awaitable_types, _wrap.reduce_awaitable))
+    copyreg.dispatch_table[_wrap.async_generator_wrapped_value_type] = _wrap.reduce_wrapped_value
     pickle._Pickler.dispatch[FunctionType] = _save_function
+    pickle._Pickler.dispatch[type] = _save_type
+    _typenames.register()
 
 
 class PickleProblem(namedtuple("PickleProblem", "tasklet function filename line where obj reason advice")):

@@ -35,6 +35,8 @@ from typing import Any
 
 from _stackless import _wrap  # type: ignore[import]
 
+from stackless import _typenames
+
 __all__ = ["CodeReference", "ChangedCodeError", "ImageError", "SignatureError", "dump", "load"]
 
 #      | 6: "SLPIMG" | 1: version | 1: 0 | 32: signature of all else | 4: magic number of the bytecode | pickle |
@@ -215,14 +217,15 @@ _OWN = (
 )
 
 # Attributes with underscores that method objects are found by.
-_SAFE_ATTRIBUTES = frozenset("__call__ __contains__ __getitem__ __iter__ __len__ __next__ __setitem__".split())
+_SAFE_ATTRIBUTES = frozenset("__call__ __contains__ __getitem__ __iter__ __len__ __next__ __setitem__"
+                             " __aiter__ __anext__ __await__".split())
 
 
 class _AllowList:
     def __init__(self, allow: Iterable[str]) -> None:
         if isinstance(allow, str):
             raise TypeError("allow must be a collection of names, not a str")
-        self.names = set(_OWN)
+        self.names = {*_OWN, *_typenames.INERT}
         for name in allow:
             if not isinstance(name, str) or not name.strip("*."):
                 raise TypeError(f"allow must hold names such as 'package.module.name' or 'package.*', not {name!r}")

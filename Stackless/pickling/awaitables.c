@@ -1,8 +1,9 @@
 /* What coroutines and asynchronous generators are awaited by: coroutine.__await__(), asend(), athrow(),
- * aclose(), anext() with a default.
+ * aclose(), anext() with a default; and what asynchronous generators have on their stack when they are about
+ * to yield.
  *
  * In an image: coroutine_wrapper(coroutine); awaitable(throws, generator, (value,) or (), state);
- * anext_awaitable(awaitable, default).
+ * anext_awaitable(awaitable, default); wrapped_value(value).
  */
 #include "slp_asyncgen.h"
 #include "slp_pickle_frame.h"
@@ -77,6 +78,21 @@ slp_make_awaitable(PyObject *module, PyObject *args)
     a->state = state;
     _PyObject_GC_TRACK(a);
     return (PyObject *)a;
+}
+
+PyObject *
+slp_reduce_wrapped_value(PyObject *module, PyObject *op)
+{
+    if (!slp_asyncgen_layout_is_known() || !Py_IS_TYPE(op, &_PyAsyncGenWrappedValue_Type)) {
+        return PyErr_Format(PyExc_TypeError, "cannot pickle '%.200s' object", Py_TYPE(op)->tp_name);
+    }
+    return reduced(module, "wrapped_value", PyTuple_Pack(1, ((anext_object *)op)->wrapped));
+}
+
+PyObject *
+slp_make_wrapped_value(PyObject *module, PyObject *value)
+{
+    return _PyAsyncGenValueWrapperNew(value);
 }
 
 PyObject *

@@ -40,6 +40,9 @@ static PyMethodDef wrap_methods[] = {
     {"reduce_awaitable", slp_reduce_awaitable, METH_O,
      "How pickles what a coroutine or an asynchronous generator is awaited by."},
     {"awaitable", slp_make_awaitable, METH_VARARGS, "What asend(), athrow() or aclose() returned."},
+    {"reduce_wrapped_value", slp_reduce_wrapped_value, METH_O,
+     "How pickles what an asynchronous generator is about to yield."},
+    {"wrapped_value", slp_make_wrapped_value, METH_O, "What an asynchronous generator is about to yield."},
     {"anext_awaitable", slp_make_anext, METH_VARARGS, "What anext() with a default returned."},
     {"coroutine_wrapper", slp_make_coroutine_wrapper, METH_O, "What coroutine.__await__() returned."},
     {"soft_function_state", slp_make_soft_state, METH_VARARGS, "A call of an extension's soft function."},
@@ -66,7 +69,9 @@ add_awaitable_types(PyObject *wrap)
                                    &_PyAnextAwaitable_Type);
     int status = types == NULL ? -1 : PyModule_AddObjectRef(wrap, "awaitable_types", types);
     Py_XDECREF(types);
-    return status;
+    return status < 0 ? -1
+                      : PyModule_AddObjectRef(wrap, "async_generator_wrapped_value_type",
+                                              (PyObject *)&_PyAsyncGenWrappedValue_Type);
 }
 
 static int

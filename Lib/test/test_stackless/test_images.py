@@ -339,6 +339,12 @@ class TestAllowList(unittest.TestCase):
         self.assertEqual(load(dump([type(None), type(...)])), [type(None), type(...)])
         self.refused(dump(Wants(type, 1)), "wants the type of a int")
 
+    def test_types_that_only_the_interpreter_makes(self):
+        kept = [types.GeneratorType, type(iter([])), types.GeneratorType.send, types.AsyncGeneratorType.__anext__]
+        self.assertEqual(load(dump(kept)), kept)
+        for cls in types.FunctionType, types.CodeType, types.MethodType, types.CellType, types.ModuleType:
+            self.refused(dump(cls), "not on the list")
+
     def test_globals_of_modules(self):
         from _stackless import _wrap
 

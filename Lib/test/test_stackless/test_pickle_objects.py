@@ -9,10 +9,13 @@ import io
 import itertools
 import operator
 import pickle
+import subprocess
+import sys
 import types
 import unittest
 
 import stackless
+from stackless import _typenames
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 VARIABLE = contextvars.ContextVar("VARIABLE")
@@ -314,6 +317,47 @@ class TestIterators(Pickled):
         far = iter([1])
         _wrap.set_list_index(far, 2**62)
         self.assertEqual(list(far), [])
+
+
+class TestTypesWithoutAName(Pickled):
+    """generator is found nowhere under that name; a tasklet may still have it on its stack."""
+
+    def test_types(self):
+        for cls in _typenames.TYPE_NAMES:
+            for loaded in self.each(cls):
+                self.assertIs(loaded, cls)
+
+    def test_all_types_of_the_module_types(self):
+        for name in types.__all__:
+            cls = getattr(types, name)
+            if isinstance(cls, type):
+                for loaded in self.each(cls):
+                    self.assertIs(loaded, cls)
+
+    def test_the_picklers_agree(self):
+        for cls in types.GeneratorType, type(iter([])), int, type(None):
+            for protocol in 4, 5:
+                self.assertEqual(pickle.dumps(cls, protocol), pickle._dumps(cls, protocol))
+
+    def test_methods_of_such_types(self):
+        for cls in _typenames.TYPE_NAMES:
+            for name, value in vars(cls).items():
+                if isinstance(value, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+                    for loaded in self.each(value):
+                        self.assertIs(loaded, value, name)
+
+    def test_all_iterators(self):
+        for name, make in ITERATORS.items():
+            if name == "array":
+                continue   # its module hides the type
+            with self.subTest(name):
+                for loaded in self.each(type(make())):
+                    self.assertIs(loaded, type(make()))
+
+    def test_without_stackless_they_are_refused(self):
+        script = "import pickle, types\ntry: pickle.dumps(types.GeneratorType)\nexcept Exception as e: print(e)"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        self.assertIn("attribute lookup generator on builtins failed", done.stdout)
 
 
 class TestOthers(Pickled):

@@ -721,6 +721,29 @@ class TestConstructs(LeavesNoTasklets, unittest.TestCase):
             with self.subTest(function.__name__):
                 self.check(function, False, pickle.HIGHEST_PROTOCOL)
 
+    def test_move_at_every_instruction(self):
+        """The watchdog interrupts after each one, in code that is not specialised as in code that is."""
+        for function in PROGRAMS:
+            with self.subTest(function.__name__):
+                cached.cache_clear()
+                expected = run_plain(function)[0]
+                cached.cache_clear()
+                results = channel()
+                results.preference = 1
+                t = tasklet(deliver)(function, results)
+                moves = 0
+                while True:
+                    interrupted = stackless.run(1)
+                    if not t.alive or t.blocked:
+                        break
+                    self.assertIn(interrupted, (t, None))
+                    results, t = pickle.loads(pickle.dumps((results, t)))
+                    moves += 1
+                    t.insert()
+                self.assertEqual(results.receive(), expected)
+                stackless.run()
+                self.assertGreater(moves, 15)
+
     def test_every_shim_is_known_to_the_loader(self):
         import asyncio  # noqa: F401
         # The first is refused with its task, which does not pickle; the second is no place to wait.
