@@ -12,6 +12,11 @@
  * is looked for when a thread gets its scheduler, when carriers are made, and when an extension was loaded.
  * Where something else loads the first C++ code of the process (ctypes, for one), and that code handles an
  * exception in the very call, its list is found too late if no carriers are made meanwhile.
+ *
+ * Budget: 3 instructions a hard switch as long as there is no C++ library; 27 with one, of which 19 find the
+ * thread's list (__cxa_get_globals() and __tls_get_addr(); callgrind, amd64).  A turn of the loop
+ * `while True: operator.call(stackless.schedule)`, one hard switch, takes 631 and 655.  Soft switches do
+ * not come here.
  */
 #ifndef SLP_CXX_H
 #define SLP_CXX_H

@@ -26,9 +26,9 @@ WARM_UP, ROUNDS = 4, 4
 
 # Tests of other processes, of build tools, or that take minutes a round.
 LEFT_OUT = {'test_bench', 'test_compiled', 'test_debuggers', 'test_distribution', 'test_drop_in',
-            'test_embed_examples', 'test_embed_shared', 'test_examples', 'test_fork', 'test_fuzz', 'test_install',
-            'test_many', 'test_overflow', 'test_platf', 'test_programs', 'test_stubs', 'test_capi_header',
-            'test_capi_historic', 'test_command_line'}
+            'test_embed_cxx', 'test_embed_examples', 'test_embed_shared', 'test_examples', 'test_fork', 'test_fuzz',
+            'test_install', 'test_many', 'test_overflow', 'test_platf', 'test_programs', 'test_stubs',
+            'test_capi_header', 'test_capi_historic', 'test_command_line'}
 
 
 def tests_of(suite):

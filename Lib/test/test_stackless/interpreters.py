@@ -92,11 +92,11 @@ def cxx_compiler():
 
 
 def compile_embedder(source, program, *options):
-    """Compile a C program that embeds our library, with the flags that python3.11-config names."""
+    """Compile a C or C++ program that embeds our library, with the flags that python3.11-config names."""
     flags = [subprocess.run([config_script(), '--embed', option], capture_output=True, text=True,
                             check=True).stdout.split() for option in ('--cflags', '--ldflags')]
-    command = [*compiler(), *flags[0], '-O1', *options, source, '-o', program, *flags[1],
-               f'-Wl,-rpath,{os.path.dirname(library())}']
+    command = [*([cxx_compiler()] if source.endswith('.cc') else compiler()), *flags[0], '-O1', *options, source,
+               '-o', program, *flags[1], f'-Wl,-rpath,{os.path.dirname(library())}']
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise AssertionError(f'{" ".join(command)}\n{done.stderr}')
