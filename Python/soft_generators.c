@@ -39,9 +39,8 @@ static PyCodeObject *shim_throw_inner;
 /* [tuple, generator]: close what it delegates to, then throw(*tuple) */
 static PyCodeObject *shim_throw_exit;
 
-/* Where `gen` stands in a `yield from` or an `await`: what it delegates to (borrowed).  Else NULL. */
-static PyObject *
-delegate_of(PyGenObject *gen)
+PyObject *
+slp_delegate_of(PyGenObject *gen)
 {
     PyObject *delegate = _PyGen_yf(gen);
     if (delegate != NULL) {
@@ -268,7 +267,7 @@ slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject
         return NULL;
     }
     PyGenObject *inner = gen;
-    PyObject *delegate = delegate_of(inner);
+    PyObject *delegate = slp_delegate_of(inner);
     PyObject *method = NULL;
     if (delegate != NULL) {
         if (closes && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
@@ -279,7 +278,7 @@ slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject
             }
             return slp_shim_push(tstate, caller, shim_throw_exit, 0, values, 2);
         }
-        for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = delegate_of(inner)) {
+        for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = slp_delegate_of(inner)) {
             if (find_send(inner) == NULL) {
                 return NULL;
             }
@@ -297,7 +296,7 @@ slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject
 
     _PyInterpreterFrame *frame = caller;
     for (PyGenObject *outer = gen; outer != inner; outer = (PyGenObject *)delegate) {
-        delegate = delegate_of(outer);
+        delegate = slp_delegate_of(outer);
         frame = slp_link_waiting(tstate, outer, frame);
     }
     if (method == NULL) {
@@ -485,6 +484,7 @@ void
 slp_soft_generators_init(void)
 {
     make_shims();
+    slp_generators_init();
     PyTypeObject *const types[] = {&PyGen_Type, &PyCoro_Type};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
         slp_soft_register_method(types[i], "send", soft_send);

@@ -4,7 +4,7 @@
 
 #include "slp_base.h"
 
-/* Set our slots in the generator types, once per process, before there are tasklets. */
+/* Set our slots in the generator types, once per process. */
 void slp_generators_init(void);
 
 /* Link a suspended generator to `caller`, on the stack of which it is, with what it is sent (stolen). */
@@ -67,6 +67,10 @@ slp_is_parked(const PyGenObject *gen)
            || (gen->gi_frame_state == FRAME_EXECUTING
                && ((const _PyInterpreterFrame *)gen->gi_iframe)->previous == NULL);
 }
+
+/* Where a suspended generator stands in a `yield from` or an `await`: what it delegates to (borrowed).  Else
+ * NULL. */
+PyObject *slp_delegate_of(PyGenObject *gen);
 
 /* Is it parked in a `yield from` or an `await`? */
 bool slp_is_delegating(PyGenObject *gen);

@@ -19,7 +19,6 @@
 #include "slp_thread.h"
 
 #include "slp_accounting.h"
-#include "slp_generators.h"
 #include "slp_idle.h"
 #include "slp_ints.h"
 #include "slp_scheduler.h"
@@ -133,7 +132,6 @@ slp_thread_get(PyThreadState *tstate)
         PyErr_NoMemory();
         return NULL;
     }
-    slp_generators_init();
     th->tstate = tstate;
     th->interp = slp_interp_hold(interp);
     th->watch = interp->watch;

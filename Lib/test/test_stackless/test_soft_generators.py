@@ -4,10 +4,12 @@ What is expected of values, exceptions and tracebacks is what CPython does.
 """
 
 import contextlib
+import gc
 import sys
 import traceback
 import types
 import unittest
+import unittest.mock
 
 import stackless
 from .cases import LeavesNoTasklets, needs_soft_switches
@@ -184,6 +186,123 @@ class IsSoft(LeavesNoTasklets, unittest.TestCase):
             sys.setrecursionlimit(limit)
         self.assertFalse(tasklet.alive)
         self.assertEqual(kept[-1], 200_000)
+
+
+class TestDroppedChains(unittest.TestCase):
+    """The end of a generator that delegates to one which delegates ..., when nobody refers to it any more."""
+
+    def chain(self, levels, log, bottom):
+        def generator(level):
+            try:
+                if level:
+                    yield from generator(level - 1)
+                else:
+                    yield from bottom()
+            except BaseException as error:
+                log.append((level, type(error).__name__))
+                raise
+
+        iterator = generator(levels)
+        next(iterator)
+        return iterator
+
+    def coroutines(self, levels, log, bottom):
+        @types.coroutine
+        def end():
+            yield from bottom()
+
+        async def coroutine(level):
+            try:
+                await (coroutine(level - 1) if level else end())
+            except BaseException as error:
+                log.append((level, type(error).__name__))
+                raise
+
+        started = coroutine(levels)
+        started.send(None)
+        return started
+
+    def chains(self, levels, bottom):
+        for chain in self.chain, self.coroutines:
+            with self.subTest(chain.__name__), unittest.mock.patch("sys.unraisablehook") as hook:
+                log = []
+                started = chain(levels, log, bottom)
+                del started
+                yield levels, log, hook
+
+    def test_from_the_innermost_one_on(self):
+        def bottom():
+            yield 1
+
+        for levels in 3, 50:
+            for levels, log, hook in self.chains(levels, bottom):
+                self.assertEqual(log, [(level, "GeneratorExit") for level in range(levels + 1)])
+                hook.assert_not_called()
+
+    def test_one_that_raises(self):
+        def bottom():
+            try:
+                yield 1
+            finally:
+                raise KeyError("bottom")
+
+        for levels in 3, 50:
+            for levels, log, hook in self.chains(levels, bottom):
+                self.assertEqual(log, [(level, "KeyError") for level in range(levels + 1)])
+                hook.assert_called_once()
+                self.assertEqual(hook.call_args.args[0].exc_type, KeyError)
+
+    def test_one_that_goes_on(self):
+        def bottom():
+            while True:
+                try:
+                    yield 1
+                except GeneratorExit:
+                    pass
+
+        for levels in 3, 50:
+            for levels, log, hook in self.chains(levels, bottom):
+                self.assertEqual(log, [(level, "RuntimeError") for level in range(levels + 1)])
+                self.assertEqual(str(hook.call_args_list[0].args[0].exc_value), "generator ignored GeneratorExit")
+                log.clear()
+
+    def test_in_an_exception_handler(self):
+        """The exception that is handled there stays, and is the context."""
+        contexts = []
+
+        def bottom():
+            try:
+                yield 1
+            except GeneratorExit as error:
+                contexts.append(error.__context__)
+                raise
+
+        for levels in 3, 50:
+            started = self.chain(levels, [], bottom)
+            try:
+                raise KeyError(levels)
+            except KeyError as error:
+                del started
+                self.assertIs(sys.exc_info()[1], error)
+                self.assertIs(contexts.pop(), error)
+
+    def test_deep(self):
+        """It takes no C stack, whatever the recursion limit is by then."""
+        def bottom():
+            yield 1
+
+        limit = sys.getrecursionlimit()
+        gc.collect()   # garbage of other tests would be closed in the depth, each looking for a handled exception
+        for make in self.chain, self.coroutines:
+            log = []
+            sys.setrecursionlimit(10**7)
+            try:
+                started = make(100_000, log, bottom)
+            finally:
+                sys.setrecursionlimit(limit)
+            del started
+            self.assertEqual(len(log), 100_001)
+            self.assertEqual(set(name for _, name in log), {"GeneratorExit"})
 
 
 class Behaviour(unittest.TestCase):
