@@ -233,16 +233,34 @@ slp_tasklet_get_trace(PyTaskletObject *t, bool profile)
     return Py_NewRef(found != NULL ? found : Py_None);
 }
 
+/* The C function behind sys.settrace() or sys.setprofile(), NULL if it cannot be found.  Debuggers put
+ * functions into their places that warn of who calls them; the module's definition still has the first. */
+static PyCFunction
+find_in_sys(const char *name)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *sys = modules != NULL ? PyDict_GetItemString(modules, "sys") : NULL;
+    PyModuleDef *def = sys != NULL && PyModule_Check(sys) ? PyModule_GetDef(sys) : NULL;
+    PyMethodDef *method = def != NULL ? def->m_methods : NULL;
+    while (method != NULL && method->ml_name != NULL && strcmp(method->ml_name, name) != 0) {
+        method++;
+    }
+    return method != NULL && method->ml_name != NULL && method->ml_flags == METH_O ? method->ml_meth : NULL;
+}
+
 /* sys.settrace(value) or sys.setprofile(value), which know the C function that goes with it. */
 static int
 call_sys(bool profile, PyObject *value)
 {
-    PyObject *function = PySys_GetObject(profile ? "setprofile" : "settrace");
-    if (function == NULL) {
+    static PyCFunction functions[2];
+    if (functions[profile] == NULL) {
+        functions[profile] = find_in_sys(profile ? "setprofile" : "settrace");
+    }
+    if (functions[profile] == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "lost sys.settrace");
         return -1;
     }
-    PyObject *result = PyObject_CallOneArg(function, value);
+    PyObject *result = functions[profile](NULL, value);
     Py_XDECREF(result);
     return result != NULL ? 0 : -1;
 }
@@ -346,10 +364,8 @@ int
 slp_tasklet_trace_as_thread(PyTaskletObject *t)
 {
     static const char *const names[] = {"_trace_hook", "_profile_hook"};
-    PyObject *name = PyUnicode_FromString("threading");
-    PyObject *threading = name != NULL ? PyImport_GetModule(name) : NULL;
+    PyObject *threading = PyImport_GetModule(&_Py_ID(threading));
     int status = 0;
-    Py_XDECREF(name);
     for (int profile = 0; threading != NULL && status == 0 && profile < 2; profile++) {
         PyObject *hook = get_hook(threading, names[profile]);
         if (hook != NULL && PyCallable_Check(hook) && slp_tasklet_usable(t) && t->thread->current != t) {

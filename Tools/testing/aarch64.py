@@ -30,8 +30,8 @@ SRCDIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 # What the build needs, and what the tests do; apt adds what these depend on.
 PACKAGES = ('libpython3.11-dev', 'python3.11-venv', 'libpython3.11-testsuite', 'python3-distutils', 'python3-lib2to3',
-            'cython3', 'python3-cffi', 'python3-coverage', 'python3-gevent', 'python3-greenlet', 'python3-lxml',
-            'python3-numpy', 'python3-objgraph', 'python3-psutil')
+            'cython3', 'python3-cffi', 'python3-coverage', 'python3-debugpy', 'python3-gevent', 'python3-greenlet',
+            'python3-lxml', 'python3-numpy', 'python3-objgraph', 'python3-psutil')
 
 # The links that dpkg's alternatives would make; the folder of libraries.
 LIBRARIES = 'usr/lib/aarch64-linux-gnu'

@@ -337,6 +337,26 @@ class TestTraceFunctions(ContextCase):
         run()
         self.assertEqual(self.log, [True, True])
 
+    def test_where_others_stand_for_sys_settrace(self):
+        """Debuggers put functions there that warn of who calls them: they are not called."""
+        for name in "settrace", "setprofile":
+            self.addCleanup(setattr, sys, name, getattr(sys, name))
+            setattr(sys, name, self.log.append)
+        interpreters.check_python(self, "-c", """if True:
+            import sys
+            sys.settrace = sys.setprofile = None
+            import stackless
+            events = []
+            t = stackless.tasklet(lambda: None)()
+            t.trace_function = t.profile_function = lambda frame, event, arg: events.append(event)
+            stackless.run()
+            assert events == ["call", "call", "return"], events
+        """)
+        t = self.paused(self.body)
+        t.trace_function = self.tracer
+        t.run()
+        self.assertEqual(self.log, ["call", "line", "return"])
+
     def test_what_sys_settrace_has_set_is_shown(self):
         t = self.paused(lambda: (sys.settrace(self.tracer), schedule_remove()))
         self.assertEqual(t.trace_function, self.tracer)
