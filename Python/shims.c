@@ -177,6 +177,33 @@ slp_shim_register(PyCodeObject *code)
     all_shims[shim_count++] = code;
 }
 
+/* The few that have something to put back. */
+#define MAX_DROPS 4
+static struct {
+    PyCodeObject *code;
+    slp_shim_drop drop;
+} drops[MAX_DROPS];
+static int drop_count;
+
+void
+slp_shim_set_drop(PyCodeObject *code, slp_shim_drop drop)
+{
+    assert(drop_count < MAX_DROPS);
+    drops[drop_count].code = code;
+    drops[drop_count++].drop = drop;
+}
+
+void
+slp_shim_dropped(PyTaskletObject *t, _PyInterpreterFrame *shim)
+{
+    for (int i = 0; i < drop_count; i++) {
+        if (drops[i].code == shim->f_code) {
+            drops[i].drop(t, shim);
+            return;
+        }
+    }
+}
+
 PyCodeObject *
 slp_shim_number(int i)
 {

@@ -191,6 +191,20 @@ leave_task(task_object *t)
     PyErr_Restore(type, value, traceback);
 }
 
+/* The step is dropped: its loop may run other tasks. */
+static void
+drop_step(PyTaskletObject *t, _PyInterpreterFrame *shim)
+{
+    task_object *task = (task_object *)shim->localsplus[0];
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyDict_GetItemWithError(current_tasks, task->loop) == (PyObject *)task) {
+        leave_task(task);
+    }
+    PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
+}
+
 /* The exception that the coroutine shall get (new), or NULL: `exception` (stolen, may be NULL), or a
  * CancelledError.  -1 with an error, and NULL. */
 static int
@@ -569,4 +583,5 @@ slp_soft_asyncio_init(void)
         PyErr_Print();
         Py_FatalError("cannot make the shim of asyncio's tasks");
     }
+    slp_shim_set_drop(shim_step, drop_step);
 }

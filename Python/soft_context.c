@@ -4,9 +4,25 @@
  *      caller ──> <Context.run> shim ──> function
  */
 #include "slp_softcall.h"
+#include "slp_tasklet.h"
+
+#include "internal/pycore_context.h"
 
 /* [context, NULL, callable, args tuple, kwargs dict] */
 static PyCodeObject *shim_run;
+
+/* The context is left, or nobody could enter it any more. */
+static void
+leave_dropped(PyTaskletObject *t, _PyInterpreterFrame *shim)
+{
+    PyContext *context = (PyContext *)shim->localsplus[0];
+    if (context != NULL && t->context == (PyObject *)context && context->ctx_entered) {
+        t->context = (PyObject *)context->ctx_prev;
+        context->ctx_prev = NULL;
+        context->ctx_entered = 0;
+        Py_DECREF(context);
+    }
+}
 
 static PyObject *
 soft_run(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
@@ -50,5 +66,6 @@ slp_soft_context_init(void)
         PyErr_Print();
         Py_FatalError("cannot make the shim of Context.run()");
     }
+    slp_shim_set_drop(shim_run, leave_dropped);
     slp_soft_register_method(&PyContext_Type, "run", soft_run);
 }

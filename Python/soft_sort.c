@@ -13,6 +13,7 @@
 
 #include "slp_opcodes.h"
 #include "slp_softcall.h"
+#include "slp_tasklet.h"
 
 /* [iterable, reverse, items, key or None, keys, iterable] */
 static PyCodeObject *shim_sorted;
@@ -219,6 +220,13 @@ soft_sort(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyO
     return answer;
 }
 
+/* A list that is being sorted gets its items back. */
+static void
+drop_sort(PyTaskletObject *t, _PyInterpreterFrame *shim)
+{
+    slp_sort_failed(shim->localsplus[0], shim->localsplus[2]);
+}
+
 /* --- shims -------------------------------------------------------------------------------------- */
 
 /* [x, reverse, items, key, keys]: 17 units, the keys of all items into `keys`. */
@@ -257,6 +265,7 @@ slp_soft_sort_init(void)
     shim_sorted = slp_loop_make("<sorted>", 10, sorted_code, sizeof(sorted_code), NULL, 0);
     shim_sort = slp_loop_make("<list.sort>", 10, sort_code, sizeof(sort_code), sort_handlers,
                               sizeof(sort_handlers));
+    slp_shim_set_drop(shim_sort, drop_sort);
     list_sort = PyObject_GetAttrString((PyObject *)&PyList_Type, "sort");
     if (list_sort == NULL) {
         Py_FatalError("list has no sort()");

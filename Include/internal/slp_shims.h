@@ -193,6 +193,16 @@ PyCodeObject *slp_shim_find(PyObject *name);
 PyCodeObject *slp_shim_make(const char *name, int stacksize, const uint8_t *code, int code_size,
                             const uint8_t *handlers, int handlers_size);
 
+/* What a shim does when its frame is dropped unfinished with the rest of a tasklet: it puts back what it has
+ * changed for the time being in objects that others have, as C code in its place would.  Finally blocks do
+ * not run then; so it runs no Python code but destructors, and raises nothing. */
+struct PyTaskletObject;
+typedef void (*slp_shim_drop)(struct PyTaskletObject *t, _PyInterpreterFrame *shim);
+void slp_shim_set_drop(PyCodeObject *code, slp_shim_drop drop);
+
+/* The frame of a shim is dropped. */
+void slp_shim_dropped(struct PyTaskletObject *t, _PyInterpreterFrame *shim);
+
 /* A frame that waits on behalf of FOR_ITER, SEND or SLP_STEP for the frame above holds in the first free slot
  * of its stack how far to jump when that one is done; with a flag, where it waits because of a throw(). */
 #define SLP_WAITS_FOR_THROW (1 << 30)

@@ -120,6 +120,9 @@ drop_generator_frame(_PyInterpreterFrame *frame)
 {
     PyGenObject *gen = _PyFrame_GetGenerator(frame);
     gen->gi_exc_state.previous_item = NULL;
+    if (PyAsyncGen_CheckExact(gen)) {
+        ((PyAsyncGenObject *)gen)->ag_running_async = 0;
+    }
     frame->previous = NULL;
     gen->gi_frame_state = FRAME_CLEARED;
     _PyErr_ClearExcState(&gen->gi_exc_state);
@@ -143,6 +146,9 @@ slp_tasklet_drop_frames(PyTaskletObject *t)
             drop_generator_frame(frame);
         }
         else {
+            if (slp_is_shim(frame)) {
+                slp_shim_dropped(t, frame);
+            }
             slp_frame_clear(frame);
         }
         frame = previous;

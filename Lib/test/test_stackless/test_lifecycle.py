@@ -298,6 +298,362 @@ class TestGarbage(LifeCase):
         ''', output='from __del__\nafter\n')
 
 
+@needs_soft_switches
+class TestDropped(LifeCase):
+    """A soft tasklet that nobody refers to is freed without running its finally blocks. What C code has changed for
+    the time being in objects of others is put back."""
+
+    def test_in_mid_sort(self):
+        """The items were lost with the tasklet's frames."""
+        self.ends('''
+            import gc
+
+            class Item:
+                def __lt__(self, other):
+                    schedule_remove()
+                    return id(self) < id(other)
+
+            def wait(item):
+                schedule_remove()
+                return id(item)
+
+            for arguments in dict(key=wait), dict(key=wait, reverse=True), {}:
+                items = [Item() for _ in range(5)]
+                names = sorted(map(id, items))
+                t = tasklet(items.sort)
+                t.bind(items.sort, (), arguments)
+                t.run()
+                say(t.pinned is None, len(items))
+                t.run()
+                del t
+                gc.collect()
+                say(sorted(map(id, items)) == names)
+                items.sort(key=id)
+                items.append(None)
+        ''', output='True 0\nTrue\n' * 2 + 'False 0\nTrue\n')
+
+    def test_in_mid_sort_killed_and_bound_anew(self):
+        self.ends('''
+            items = [3, 1, 2]
+            for end in lambda t: t.kill(), lambda t: t.bind(None), lambda t: t.bind(int, ()):
+                t = tasklet(items.sort)
+                t.bind(items.sort, (), dict(key=lambda n: schedule_remove()))
+                t.run()
+                say(items)
+                end(t)
+                say(sorted(items))
+                t.kill()
+        ''', output='[]\n[1, 2, 3]\n' * 3)
+
+    def test_in_mid_sort_in_a_cycle(self):
+        self.ends('''
+            import gc
+
+            def work(wait):
+                me = tasklet_of[0]
+                tasklet_of.clear()
+                items.sort(key=lambda n: wait())
+                me.name
+
+            items, tasklet_of = list("abc"), []
+            tasklet_of.append(tasklet(work))
+            tasklet_of[0].bind(work, (schedule_remove,))
+            tasklet_of[0].run()
+            say(items)
+            gc.collect()
+            say(items)
+        ''', output="[]\n['a', 'b', 'c']\n")
+
+    def test_in_a_context(self):
+        """It could not be entered any more."""
+        self.ends('''
+            import contextvars, gc
+            outer, inner = contextvars.copy_context(), contextvars.copy_context()
+            t = tasklet(outer.run)(inner.run, schedule_remove)
+            run()
+            for context in outer, inner:
+                try: context.run(int)
+                except RuntimeError: say("entered")
+            del t
+            gc.collect()
+            say(outer.run(inner.run, int))
+            t = tasklet(inner.run)(schedule_remove)
+            before = t.context_id
+            run()
+            say(t.context_id == id(inner))
+            t.bind(None)
+            say(t.context_id == before, inner.run(int))
+        ''', output='entered\nentered\n0\nTrue\nTrue 0\n')
+
+    def test_in_a_step_of_asyncio(self):
+        """Its loop has no current task any more; killed, the tasklet leaves the loop in order."""
+        self.ends('''
+            import asyncio, gc, weakref
+
+            async def step(log):
+                try:
+                    log.append(asyncio.current_task() is not None)
+                    schedule_remove()
+                finally:
+                    log.append("finally")
+
+            async def other():
+                return "other"
+
+            for kill in True, False:
+                log, loop = [], asyncio.new_event_loop()
+                t = tasklet(loop.run_until_complete)(step(log))
+                run()
+                say(t.pinned, asyncio.current_task(loop) is not None)
+                if kill: t.kill()
+                ref = weakref.ref(t)
+                del t
+                gc.collect()
+                say(ref(), log, asyncio.current_task(loop), loop.is_running())
+                if not kill:
+                    # What run_until_complete() would have done in the end.
+                    asyncio._set_running_loop(None)
+                    loop = asyncio.new_event_loop()
+                say(loop.run_until_complete(other()))
+                loop.close()
+            loop = None
+        ''', output="""None True
+None [True, 'finally'] None False
+other
+None True
+None [True] None True
+other
+""", errors='Task was destroyed but it is pending|unclosed event loop|^$')
+
+    def test_in_an_asynchronous_generator(self):
+        """It was said to be running for ever."""
+        self.ends('''
+            import gc
+
+            async def generate():
+                schedule_remove()
+                yield 1
+
+            async def use():
+                return [value async for value in generator]
+
+            generator = generate()
+            t = tasklet(lambda: use().send(None))()
+            run()
+            say(generator.ag_running)
+            del t
+            gc.collect()
+            say(generator.ag_running)
+            try: use().send(None)
+            except StopIteration as stop: say(stop.value)
+        ''', output='True\nFalse\n[]\n')
+
+    def test_in_a_thread_that_ends(self):
+        """The frames are kept for whoever binds the tasklet to a thread; then they go."""
+        self.ends('''
+            items = [3, 1, 2]
+
+            def work():
+                global t
+                t = tasklet(lambda: items.sort(key=lambda n: (schedule_remove(), n)[1]))()
+                run()
+
+            for take_over in False, True:
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+                say(items, t.alive)
+                if take_over:
+                    t.bind_thread()
+                    while t.alive: t.run()
+                t = None
+                say(items)
+        ''', output='[] False\n[3, 1, 2]\n[] False\n[1, 2, 3]\n')
+
+
+class TestUncollectable(LifeCase):
+    """gc.garbage, and what it has to do with tasklets."""
+
+    def test_one_that_refuses_is_there_and_goes_on(self):
+        self.ends('''
+            import gc
+            got = []
+
+            def refuse():
+                while not got:
+                    try: schedule_remove()
+                    except TaskletExit: refused.append(1)
+
+            refused = []
+            t = tasklet(inside)(refuse)
+            run()
+            del t
+            gc.collect()
+            say(len(refused), [t.alive for t in gc.garbage])
+            got.append(1)
+            gc.garbage.pop().run()
+            say(gc.garbage)
+        ''', output='10 [True]\n[]\n')
+
+    @needs_soft_switches
+    def test_saved_garbage_still_works(self):
+        self.ends('''
+            import gc
+            gc.collect()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+
+            def body(ch):
+                while True: say(ch.receive())
+
+            ch = channel()
+            tasklet(body)(ch)
+            run()
+            del ch
+            gc.collect()
+            gc.set_debug(0)
+            ch, = [thing for thing in gc.garbage if isinstance(thing, channel)]
+            ch.send("saved")
+            gc.garbage.clear()
+        ''', output='saved\n')
+
+    @needs_soft_switches
+    def test_one_that_its_finalizer_brings_back(self):
+        self.ends('''
+            import gc
+
+            class Kept(tasklet):
+                def __del__(self):
+                    kept.append(self)
+
+            def body():
+                me = getcurrent()
+                schedule_remove()
+                say("goes on")
+
+            kept = []
+            Kept(body)()
+            run()
+            gc.collect()
+            kept.pop().run()
+            say(gc.garbage, kept)
+        ''', output='goes on\n[] []\n')
+
+    def test_at_the_end_of_the_process(self):
+        self.ends('''
+            import gc
+
+            def refuse():
+                while True:
+                    try: schedule_remove()
+                    except TaskletExit: pass
+
+            tasklet(inside)(refuse)
+            run()
+            gc.collect()
+            say(len(gc.garbage))
+        ''', output='1\n')
+
+
+class TestSignals(LifeCase):
+    """Handlers run in whatever tasklet the main thread runs."""
+
+    def test_a_handler_that_switches(self):
+        self.ends('''
+            import signal
+
+            def handler(*args):
+                say("handler", getcurrent() is t)
+                schedule()
+                say("back", getcurrent() is t)
+
+            def body():
+                signal.raise_signal(signal.SIGUSR1)
+                say("body")
+
+            signal.signal(signal.SIGUSR1, handler)
+            for wrap in lambda f: f(), inside:
+                t = tasklet(wrap)(body)
+                tasklet(say)("other")
+                run()
+        ''', output='handler True\nother\nback True\nbody\n' * 2)
+
+    def test_an_alarm_in_each_kind_of_tasklet(self):
+        self.ends('''
+            import signal
+
+            class Alarm(Exception):
+                pass
+
+            def handler(*args):
+                raise Alarm
+
+            def spin():
+                try:
+                    while True: pass
+                except Alarm:
+                    say("alarm", getcurrent() is t)
+
+            def numbers():
+                while True: yield 1
+
+            def generate():
+                try:
+                    for _ in numbers(): pass
+                except Alarm:
+                    say("alarm", getcurrent() is t)
+
+            signal.signal(signal.SIGALRM, handler)
+            for function, args in (spin, ()), (inside, (spin,)), (deep, (50, spin)), (generate, ()):
+                t = tasklet(function)(*args)
+                signal.setitimer(signal.ITIMER_REAL, 0.01)
+                run()
+        ''', output='alarm True\n' * 4)
+
+    def test_keyboard_interrupts_reach_run_and_the_others_stay(self):
+        """In a soft one, in a pinned one, and while main is blocked."""
+        self.ends('''
+            import signal
+
+            def body():
+                signal.raise_signal(signal.SIGINT)
+
+            for function, args in (body, ()), (inside, (body,)):
+                for wait in run, channel().receive:
+                    t = tasklet(function)(*args)
+                    other = tasklet(say)("other")
+                    try: wait()
+                    except KeyboardInterrupt: say("interrupted", t.alive, other.alive)
+                    run()
+        ''', output='interrupted False True\nother\n' * 4)
+
+    def test_an_uncaught_keyboard_interrupt_ends_the_process(self):
+        self.ends('''
+            import signal
+            t = tasklet(guarded)(schedule_remove)
+            tasklet(inside)(signal.raise_signal, signal.SIGINT)
+            run()
+        ''', status=-2, output='TaskletExit\nfinally\n', errors='KeyboardInterrupt')
+
+    def test_not_in_other_threads(self):
+        self.ends('''
+            import signal
+
+            def work():
+                tasklet(inside)(signal.raise_signal, signal.SIGINT)
+                run()
+                say("goes on")
+
+            try:
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+                while True: pass
+            except KeyboardInterrupt:
+                thread.join()
+                say("interrupted")
+        ''', output='goes on\ninterrupted\n')
+
+
 class TestTracing(LifeCase):
     def test_trace_functions_of_tasklets_that_live_at_the_end(self):
         self.ends('''
@@ -309,6 +665,28 @@ class TestTracing(LifeCase):
             run()
             say(sys.gettrace())
         ''', output='None\n')
+
+    def test_each_tasklet_has_its_own_functions(self):
+        """They stay with it while others run, and go with it."""
+        self.ends('''
+            def trace(*args): pass
+            def profile(*args): pass
+
+            def body(wait):
+                sys.settrace(trace)
+                sys.setprofile(profile)
+                wait()
+                assert (sys.gettrace(), sys.getprofile()) == (trace, profile)
+
+            def plain():
+                assert (sys.gettrace(), sys.getprofile()) == (None, None)
+
+            ts = [tasklet(body)(schedule), tasklet(body)(lambda: inside(schedule)), tasklet(plain)()]
+            schedule()
+            say([(t.trace_function, t.profile_function) == (trace, profile) for t in ts[:2]])
+            run()
+            say(sys.gettrace(), sys.getprofile(), ts[0].alive)
+        ''', output='[True, True]\nNone None False\n')
 
     def test_faulthandler_in_tasklets(self):
         done = interpreters.run_python('-c', PROGRAM + textwrap.dedent('''
