@@ -87,13 +87,13 @@ slp_load_state(PyThreadState *tstate, slp_thread *th, PyTaskletObject *t, PyObje
 
 /* What a switch does besides in torture builds (Stackless/core/torture.c): to the tasklet that was left,
  * and when the next one is entered, which may run any code. */
-#if SLP_TORTURE_MOVE_FRAMES
+#if SLP_TORTURE_MOVE_FRAMES || SLP_TORTURE_PICKLE
 void slp_torture_left(PyTaskletObject *t);
 #else
 #  define slp_torture_left(t) ((void)0)
 #endif
-#if SLP_TORTURE_GC_AT_SWITCH
-#  define slp_torture_entered() ((void)PyGC_Collect())
+#if SLP_TORTURE_GC_AT_SWITCH || SLP_TORTURE_PICKLE
+void slp_torture_entered(void);
 #else
 #  define slp_torture_entered() ((void)0)
 #endif

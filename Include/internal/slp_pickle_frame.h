@@ -102,6 +102,12 @@ void slp_generator_adopt(slp_frame_image *image, _PyInterpreterFrame *below, _Py
 /* The same for one that waits: state CREATED, SUSPENDED, or EXECUTING while it is being closed. */
 void slp_generator_fill(PyGenObject *gen, slp_frame_image *image, int state);
 
+#if SLP_TORTURE_PICKLE
+/* Make a generator that runs in a suspended tasklet frameless: what its frame was, to be freed with
+ * PyMem_Free(), owns all that it owned.  NULL with MemoryError. */
+_PyInterpreterFrame *slp_generator_take_frame(PyGenObject *gen);
+#endif
+
 /* Add the stand-ins for generators to the module _stackless._wrap. */
 int slp_add_generator_types(PyObject *wrap);
 PyObject *slp_reduce_generator(PyObject *module, PyObject *generator);

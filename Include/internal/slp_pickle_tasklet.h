@@ -17,6 +17,13 @@ extern const char slp_channel_setstate_doc[];
  * Only for one that is suspended without C frames. */
 PyObject *slp_tasklet_state(PyTaskletObject *t, slp_thread *th);
 
+#if SLP_TORTURE_PICKLE
+/* --with-torture=pickle (Stackless/pickling/roundtrip.c): a switch has left the tasklet; the other one
+ * runs. */
+void slp_roundtrip_note(PyTaskletObject *left);
+void slp_roundtrip(void);
+#endif
+
 /* A tasklet that a channel of an image has in its queue, before its own state is loaded: alive, but all that
  * it can do is raise RuntimeError. */
 bool slp_is_placeholder(PyTaskletObject *t);

@@ -1,7 +1,12 @@
-/* --with-torture=move-frames: at every switch the frames of the tasklet that was left move to other memory,
- * so that a pointer to one that nobody knows of points to freed memory.
+/* What torture builds do at every switch, besides: to the tasklet that was left, and when the next one runs.
+ *
+ * --with-torture=move-frames: the frames of the tasklet that was left move to other memory, so that a
+ * pointer to one that nobody knows of points to freed memory.
+ * --with-torture=pickle: they are pickled, and it goes on with what is loaded (roundtrip.c).
+ * --with-torture=gc-at-switch: the collector runs.
  */
 #include "slp_exchange.h"
+#include "slp_pickle_tasklet.h"
 
 #if SLP_TORTURE_MOVE_FRAMES
 
@@ -68,12 +73,32 @@ move_frames(PyTaskletObject *t)
     }
 }
 
+#endif
+
+#if SLP_TORTURE_MOVE_FRAMES || SLP_TORTURE_PICKLE
 void
 slp_torture_left(PyTaskletObject *t)
 {
+#  if SLP_TORTURE_MOVE_FRAMES
     if (!t->flags.pinned && t->frame != NULL) {
         move_frames(t);
     }
+#  endif
+#  if SLP_TORTURE_PICKLE
+    slp_roundtrip_note(t);
+#  endif
 }
+#endif
 
+#if SLP_TORTURE_GC_AT_SWITCH || SLP_TORTURE_PICKLE
+void
+slp_torture_entered(void)
+{
+#  if SLP_TORTURE_PICKLE
+    slp_roundtrip();
+#  endif
+#  if SLP_TORTURE_GC_AT_SWITCH
+    PyGC_Collect();
+#  endif
+}
 #endif

@@ -255,6 +255,27 @@ slp_generator_fill(PyGenObject *gen, slp_frame_image *image, int state)
     gen->gi_frame_state = (int8_t)state;
 }
 
+#if SLP_TORTURE_PICKLE
+_PyInterpreterFrame *
+slp_generator_take_frame(PyGenObject *gen)
+{
+    _PyInterpreterFrame *frame = frame_of(gen);
+    size_t size = (size_t)slp_frame_words(frame->f_code) * sizeof(PyObject *);
+    _PyInterpreterFrame *copy = PyMem_Malloc(size);
+    if (copy == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    memcpy(copy, frame, size);
+    if (guard_frame(gen) < 0) {
+        PyMem_Free(copy);
+        return NULL;
+    }
+    gen->gi_exc_state.exc_value = NULL;
+    return copy;
+}
+#endif
+
 /* Read the description of a frame that waits, and fill the generator with it. */
 static int
 read_frame(PyGenObject *gen, PyObject *description, PyObject *exception, int state)
