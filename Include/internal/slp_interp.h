@@ -19,6 +19,7 @@ typedef struct slp_interp {
     PyObject *base_function;           /* what slp_interp_base_function() returns, once it was asked for */
     bool always_hard;                  /* soft switching is off: slp_thread.always_hard of new threads */
     int pickle_flags;                  /* those of new threads */
+    Py_ssize_t map_index;              /* where code objects keep stack maps, and 1; 0: nowhere yet */
     int watch;                         /* slp_watch bits that every thread has */
 } slp_interp;
 

@@ -28,6 +28,12 @@ int slp_add_stand_in(PyObject *module, PyTypeObject *stand_in, PyTypeObject *rea
 /* Raise ValueError "what: text"; NULL. */
 SLP_COLD PyObject *slp_refuse_image(const char *what, const char *format, ...);
 
+/* An int of an image: false with TypeError or OverflowError if it is none. */
+bool slp_int_in(PyObject *op, int *value);
+
+/* A tuple of the items, which it steals; if one of them is NULL, NULL with the exception that is set. */
+PyObject *slp_tuple_of(PyObject **items, Py_ssize_t count);
+
 /* --- the C pickler (Stackless/pickling/deep.c) --- */
 
 /* Run it on a wide carrier from now on: `module` is _pickle, just made.  -1 with an exception. */

@@ -37,27 +37,19 @@ typedef struct {
     PyObject *exception;           /* or NULL */
     PyObject *trace;               /* or NULL */
     PyObject *start;               /* or NULL */
+    bool shim;                     /* the code is that of a shim of ours */
     int unit;
     int flags;
     slp_wait_kind wait;            /* for what it waits, at a position SLP_WAITING */
     int distance;                  /* what slp_stackmap_wait() says */
 } slp_frame_image;
 
-/* Stack maps that were needed just now, since neighbouring frames often have the same code. */
-#define SLP_KEPT_MAPS 16
-typedef struct {
-    PyCodeObject *codes[SLP_KEPT_MAPS];   /* borrowed */
-    slp_stackmap *maps[SLP_KEPT_MAPS];
-} slp_map_cache;
-
-void slp_map_cache_clear(slp_map_cache *cache);
-
 /* The description of a suspended frame.  `gen`: the generator whose frame it is while it runs in a tasklet,
  * or NULL.  `position`: SLP_BEFORE for a frame that was interrupted. */
 PyObject *slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position position);
 
 /* Read a description; 0, or -1 with an exception that says what is wrong, and nothing is left in *image. */
-int slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image);
+int slp_frame_read(PyObject *description, slp_position position, slp_frame_image *image);
 void slp_frame_image_clear(slp_frame_image *image);
 
 /* Write it into `frame`, which has room for it and owns nothing.  Takes what *image holds, but for `gen` and

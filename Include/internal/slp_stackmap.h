@@ -77,6 +77,12 @@ typedef struct slp_stackmap slp_stackmap;
 slp_stackmap *slp_stackmap_of(PyCodeObject *code);
 void slp_stackmap_free(slp_stackmap *map);
 
+/* The same, kept with the code, which owns it: borrowed. */
+slp_stackmap *slp_stackmap_get(PyCodeObject *code);
+/* The same for a shim.  Its code belongs to all interpreters: the map is kept until others have taken its
+ * place. */
+slp_stackmap *slp_stackmap_of_shim(PyCodeObject *shim);
+
 /* The stack of a frame whose prev_instr is `unit`: its depth, and in *slots (borrowed, until the next call)
  * the kinds.  -1 with ValueError if no frame can stand there.  For SLP_WAITING: without the results, and
  * without the values that the instruction has taken. */

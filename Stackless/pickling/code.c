@@ -227,12 +227,10 @@ slp_make_code(PyObject *module, PyObject *args)
         return NULL;
     }
     /* First of all: the base reads and writes past the end of code that breaks off. */
-    slp_stackmap *map = slp_stackmap_of((PyCodeObject *)code);
-    if (map == NULL) {
+    if (slp_stackmap_get((PyCodeObject *)code) == NULL) {
         Py_DECREF(code);
         return NULL;
     }
-    slp_stackmap_free(map);
     uint64_t hash;
     unsigned long long wanted = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(args, 1));
     if ((wanted == (unsigned long long)-1 && PyErr_Occurred())
@@ -331,7 +329,10 @@ slp_make_module_dict(PyObject *wrap, PyObject *name)
     if (!PyUnicode_Check(name)) {
         return slp_refuse_image("a module's dict", "its name is no str, but %.200s", Py_TYPE(name)->tp_name);
     }
-    PyObject *module = PyImport_Import(name);
+    PyObject *module = PyImport_GetModule(name);
+    if (module == NULL && !PyErr_Occurred()) {
+        module = PyImport_Import(name);
+    }
     if (module == NULL) {
         return NULL;
     }

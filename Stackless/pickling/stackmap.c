@@ -6,6 +6,7 @@
 #include "slp_stackmap.h"
 
 #include "slp_pickle.h"
+#include "slp_scheduler.h"
 #include "slp_stackmap_code.h"
 
 /* Depth and kinds before a leader, once a path has led there. */
@@ -740,6 +741,62 @@ slp_stackmap_free(slp_stackmap *map)
     PyMem_Free(map->stack);
     slp_code_free(&map->code);
     PyMem_Free(map);
+}
+
+/* --- kept maps --- */
+
+static void
+free_kept(void *map)
+{
+    if (map != NULL) {
+        slp_stackmap_free(map);
+    }
+}
+
+slp_stackmap *
+slp_stackmap_get(PyCodeObject *code)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return NULL;
+    }
+    Py_ssize_t *index = &th->interp->map_index;
+    if (*index == 0) {
+        Py_ssize_t number = _PyEval_RequestCodeExtraIndex(free_kept);
+        if (number < 0) {
+            PyErr_SetString(PyExc_SystemError, "code objects have no room left for stack maps");
+            return NULL;
+        }
+        *index = number + 1;
+    }
+    void *map = NULL;
+    if (_PyCode_GetExtra((PyObject *)code, *index - 1, &map) < 0) {
+        return NULL;
+    }
+    if (map == NULL) {
+        map = slp_stackmap_of(code);
+        if (map != NULL && _PyCode_SetExtra((PyObject *)code, *index - 1, map) < 0) {
+            slp_stackmap_free(map);
+            return NULL;
+        }
+    }
+    return map;
+}
+
+slp_stackmap *
+slp_stackmap_of_shim(PyCodeObject *shim)
+{
+    static slp_stackmap *kept[64];
+    slp_stackmap **place = &kept[((uintptr_t)shim >> 5) % Py_ARRAY_LENGTH(kept)];
+    if (*place == NULL || (*place)->code.object != shim) {
+        slp_stackmap *map = slp_stackmap_of(shim);
+        if (map == NULL) {
+            return NULL;
+        }
+        free_kept(*place);
+        *place = map;
+    }
+    return *place;
 }
 
 /* --- questions --- */

@@ -32,6 +32,20 @@
 
 #define STATE_VERSION        1
 
+enum {
+    ITEM_VERSION,
+    ITEM_FLAGS,
+    ITEM_TEMPVAL,
+    ITEM_FRAMES,
+    ITEM_EXCEPTION,
+    ITEM_CONTEXTS,
+    ITEM_TRACE,
+    ITEM_ATTRIBUTES,
+    ITEM_NAME,
+    ITEM_EXCEPTIONS,
+    ITEM_COUNT,
+};
+
 #define STATE_ATOMIC         (1 << 2)
 #define STATE_IGNORE_NESTING (1 << 3)
 #define STATE_BLOCK_TRAP     (1 << 5)
@@ -236,11 +250,19 @@ slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
     else {
         Py_INCREF(trace);
     }
-    PyObject *name = Py_IS_TYPE(t, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None);
-    return Py_BuildValue("iiONONNNNN", STATE_VERSION, flags_out(t),
-                         t->tempval == SLP_SELF ? Py_None : t->tempval, frames,
-                         exception != NULL ? exception : Py_None, contexts, trace, attributes, name,
-                         slp_exceptions_out(t));
+    PyObject *items[ITEM_COUNT] = {
+        [ITEM_VERSION] = PyLong_FromLong(STATE_VERSION),
+        [ITEM_FLAGS] = PyLong_FromLong(flags_out(t)),
+        [ITEM_TEMPVAL] = Py_NewRef(t->tempval == SLP_SELF ? Py_None : t->tempval),
+        [ITEM_FRAMES] = frames,
+        [ITEM_EXCEPTION] = Py_NewRef(exception != NULL ? exception : Py_None),
+        [ITEM_CONTEXTS] = contexts,
+        [ITEM_TRACE] = trace,
+        [ITEM_ATTRIBUTES] = attributes,
+        [ITEM_NAME] = Py_IS_TYPE(t, &PyTasklet_Type) ? slp_tasklet_get_name(t) : Py_NewRef(Py_None),
+        [ITEM_EXCEPTIONS] = slp_exceptions_out(t),
+    };
+    return slp_tuple_of(items, ITEM_COUNT);
 }
 
 const char slp_tasklet_reduce_doc[] =
@@ -430,7 +452,6 @@ static int
 read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(descriptions);
-    slp_map_cache maps = {0};
     images->count = 0;
     images->frames = PyMem_New(slp_frame_image, count);
     if (images->frames == NULL) {
@@ -441,7 +462,7 @@ read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
     while (images->count < count && status == 0) {
         Py_ssize_t i = images->count;
         slp_position position = interrupted && i == count - 1 ? SLP_BEFORE : SLP_WAITING;
-        status = slp_frame_read(PyTuple_GET_ITEM(descriptions, i), position, &maps, &images->frames[i]);
+        status = slp_frame_read(PyTuple_GET_ITEM(descriptions, i), position, &images->frames[i]);
         if (status == 0) {
             if (images->frames[i].gen != NULL) {
                 mark(images->frames[i].gen, true);
@@ -449,7 +470,6 @@ read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
             images->count++;
         }
     }
-    slp_map_cache_clear(&maps);
     for (Py_ssize_t i = 0; i < count && status == 0; i++) {
         status = check_in_chain(images, i, interrupted);
     }
@@ -484,7 +504,7 @@ check_contexts(const frame_images *images, PyObject *contexts)
 {
     Py_ssize_t wanted = 1;
     for (Py_ssize_t i = 0; i < images->count; i++) {
-        wanted += images->frames[i].func == NULL
+        wanted += images->frames[i].shim
                   && _PyUnicode_EqualToASCIIString(images->frames[i].code->co_name, "<context_run>");
     }
     if (contexts != Py_None && PyTuple_GET_SIZE(contexts) != wanted) {
@@ -651,9 +671,24 @@ parse_state(PyObject *state, tasklet_state *s)
         slp_refuse_image(WHAT, "its state is %.200s", Py_TYPE(state)->tp_name);
         return -1;
     }
-    if (!PyArg_ParseTuple(state, "iiOO!OOOOOO:tasklet", &version, &s->flags, &s->tempval, &PyList_Type,
-                          &s->frames, &s->exception, &s->contexts, &s->trace, &s->attributes, &s->name,
-                          &s->exceptions)) {
+    if (PyTuple_GET_SIZE(state) != ITEM_COUNT) {
+        slp_refuse_image(WHAT, "its state has %zd items", PyTuple_GET_SIZE(state));
+        return -1;
+    }
+    PyObject *const *items = &PyTuple_GET_ITEM(state, 0);
+    if (!slp_int_in(items[ITEM_VERSION], &version) || !slp_int_in(items[ITEM_FLAGS], &s->flags)) {
+        return -1;
+    }
+    s->tempval = items[ITEM_TEMPVAL];
+    s->frames = items[ITEM_FRAMES];
+    s->exception = items[ITEM_EXCEPTION];
+    s->contexts = items[ITEM_CONTEXTS];
+    s->trace = items[ITEM_TRACE];
+    s->attributes = items[ITEM_ATTRIBUTES];
+    s->name = items[ITEM_NAME];
+    s->exceptions = items[ITEM_EXCEPTIONS];
+    if (!PyList_Check(s->frames)) {
+        slp_refuse_image(WHAT, "its frames are %.200s", Py_TYPE(s->frames)->tp_name);
         return -1;
     }
     if (version != STATE_VERSION) {

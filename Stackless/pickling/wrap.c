@@ -17,6 +17,36 @@ slp_refuse_image(const char *what, const char *format, ...)
     return NULL;
 }
 
+bool
+slp_int_in(PyObject *op, int *value)
+{
+    if (!PyLong_Check(op)) {
+        PyErr_Format(PyExc_TypeError, "expected an int in the image, not %.200s", Py_TYPE(op)->tp_name);
+        return false;
+    }
+    *value = _PyLong_AsInt(op);
+    return *value != -1 || !PyErr_Occurred();
+}
+
+PyObject *
+slp_tuple_of(PyObject **items, Py_ssize_t count)
+{
+    bool complete = true;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        complete = complete && items[i] != NULL;
+    }
+    PyObject *tuple = complete ? PyTuple_New(count) : NULL;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (tuple != NULL) {
+            PyTuple_SET_ITEM(tuple, i, items[i]);
+        }
+        else {
+            Py_XDECREF(items[i]);
+        }
+    }
+    return tuple;
+}
+
 int
 slp_add_stand_in(PyObject *module, PyTypeObject *stand_in, PyTypeObject *real)
 {
