@@ -1,4 +1,4 @@
-"""Write the table and the chart of the comparison with peers, from what `run.py --json` has measured.
+"""Write the tables of the comparison with peers and of pickling, and a chart, from what `run.py --json` has measured.
 
     python Tools/bench/report.py JSON [SOURCE]
 
@@ -6,6 +6,7 @@ SOURCE is the root of the source tree (this one). Written are
 
     Doc/figures/peers.rst       the whole table, which Doc/internals/benchmarks.rst includes
     Doc/figures/peers.svg       the ratios as a chart
+    Doc/figures/images.rst      the pickling figures
     README.rst                  a short table, between its two marks
 
 `make bench-report` measures and then writes them.
@@ -19,6 +20,7 @@ import sys
 from html import escape
 
 import catalogue
+from images import cells
 from compare import number, ratio, remarks, short
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -134,6 +136,17 @@ def write_document(result):
     return "\n".join(lines) + "\n"
 
 
+def write_images(rows):
+    """The pickling figures, for Doc/."""
+    head = ["", "dump, us", "load, us", "bytes", "plain dump", "load", "bytes", "3.7 dump", "load", "bytes"]
+    chosen = [image for image in catalogue.IMAGES if image.name in rows]
+    table = [head, *([image.title, *cells(rows[image.name], image)] for image in chosen)]
+    text = ("Plain is a dictionary or a list of them that has the names, local variables and offsets of the same "
+            "frames, pickled by the same interpreter: what ``pickle`` takes for itself. 3.7 is historic Stackless, "
+            "on another machine. CPU times, the best of all rounds; loading includes dropping what was loaded.")
+    return "\n".join([".. ``make bench-report`` writes this file.", "", *grid(table), "", *wrap(text)]) + "\n"
+
+
 def write_readme(result, text):
     """The README with its short table in place of the one it has."""
     if BEGIN not in text or END not in text:
@@ -213,23 +226,28 @@ def write(path, text):
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description="Write the table and the chart of the comparison with peers.")
+    parser = argparse.ArgumentParser(description="Write the tables of peers and of pickling, and a chart.")
     parser.add_argument("json", help="what `run.py --json` has written")
     parser.add_argument("source", nargs="?", default=os.path.normpath(os.path.join(HERE, "..", "..")))
     options = parser.parse_args(arguments)
     with open(options.json) as file:
-        result = json.load(file).get("switching")
-    if not result or "versions" not in result:
-        parser.error(f"{options.json} has no comparison with peers in it")
+        measured = json.load(file)
+    result = measured.get("switching", {})
+    images = measured.get("images")
+    if "versions" not in result and not images:
+        parser.error(f"{options.json} has neither a comparison with peers nor pickling figures in it")
     readme = os.path.join(options.source, "README.rst")
     with open(readme) as file:
         text = file.read()
+    folder = os.path.join(options.source, "Doc", "figures")
+    texts = {}
     try:
-        texts = {
-            os.path.join(options.source, "Doc", "figures", "peers.rst"): write_document(result),
-            os.path.join(options.source, "Doc", "figures", "peers.svg"): chart(result),
-            readme: write_readme(result, text),
-        }
+        if "versions" in result:
+            texts[os.path.join(folder, "peers.rst")] = write_document(result)
+            texts[os.path.join(folder, "peers.svg")] = chart(result)
+            texts[readme] = write_readme(result, text)
+        if images:
+            texts[os.path.join(folder, "images.rst")] = write_images(images)
     except ValueError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1

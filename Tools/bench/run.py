@@ -2,7 +2,7 @@
 
     python Tools/bench/run.py --ours build/python --base /usr/bin/python3.11 [options]
 
-`make bench` calls it so. Two tables come out of one run:
+`make bench` calls it so. Three tables come out of one run:
 
 1.  Pure-Python kernels, one concept or one small program each (kernels/), as the ratio of our CPU time
     to the base's: below 1 is faster. Each repetition is a fresh process per interpreter, base and ours
@@ -19,14 +19,18 @@
     project's targets are meant for a machine where a call of an empty function takes 35 ns on the
     base, and are converted to this one. Times are CPU times.
 
+3.  Pickling figures (images.py): the time of a dump and of a load, and the bytes, of tasklets and
+    channels, beside plain data with the same contents and what historic Stackless 3.7 took.
+
 Options:
 
     --kernels a,b      only these kernels, and no switching figures; --list names them all
     --peers [a,b]      only the switching figures, on these peers (all)
     --figures a,b      only these switching figures
-    --only PART        `kernels` or `switching`
+    --images [a,b]     only these pickling figures (all); with --peers or --figures both tables
+    --only PART        `kernels`, `switching` or `images`
     --repeat N         processes per kernel and interpreter (5)
-    --rounds N         rounds over all peers (5; the slowest figures get two at most)
+    --rounds N         rounds over all peers and pickling figures (5; the slowest figures get two at most)
     --memory BYTES     the memory that one process may take (8e9, or what is free)
     --timeout S        the seconds that one figure may take on one peer (180)
     --quick            fewer and shorter repetitions, no million tasklets: two minutes for either table
@@ -34,7 +38,7 @@ Options:
                        what else the machine does: the same files give the same counts, so this is the
                        measure for small improvements. They are not time: check with time at last
     --json FILE        write all that was measured to FILE
-    --list             name the kernels and the switching figures, and what each is about
+    --list             name the kernels, the switching and the pickling figures, and what each is about
 
 To find out *why* a kernel is slow, profile_kernel.py shows the instructions by function and the
 specialised instructions the kernel's code has become. The noise of a machine shows when the base is
@@ -52,6 +56,7 @@ import platform
 import sys
 
 import catalogue
+import images
 from compare import compare, has_failed, print_comparison
 from measure import Absent, Failed, Unable, count_instructions, run_worker
 
@@ -174,6 +179,13 @@ def run_switching(options):
     return result
 
 
+def run_images(options):
+    """Measure and print the pickling figures; return their rows by name."""
+    rows = images.measure_images(options, progress)
+    images.print_images(rows, options)
+    return rows
+
+
 # The figures that can be counted: the rest is the same work at another size, or no work.
 COUNTED = ("round_trip", "round_trip_deep", "round_trip_c", "ping_pong", "create", "create_many", "ring")
 
@@ -208,6 +220,8 @@ def print_catalogue():
         print(f"  {kernel.name:16}{kernel.about}")
     for figure in catalogue.FIGURES:
         print(f"  {figure.name:16}(switching) {figure.about}")
+    for image in catalogue.IMAGES:
+        print(f"  {image.name:16}(pickling) {image.about}")
     for peer in catalogue.PEERS:
         print(f"  {peer.name:16}(peer) {peer.title}{peer.package and f', Debian package {peer.package}'}")
 
@@ -224,12 +238,13 @@ def parse(arguments):
     parser.add_argument("--ours", "--python", default=default_ours(), help="our interpreter (build/python)")
     parser.add_argument("--base", default=sys.executable, help="the base interpreter (this one)")
     parser.add_argument("--kernels", metavar="A,B", help="only these kernels, no switching figures")
-    parser.add_argument("--only", choices=("kernels", "switching"), help="only one of the two tables")
+    parser.add_argument("--only", choices=("kernels", "switching", "images"), help="only one of the tables")
     parser.add_argument("--repeat", type=int, metavar="N", help="processes per kernel and interpreter (5)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repetitions")
     parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind")
     parser.add_argument("--peers", nargs="?", const="", metavar="A,B", help="only switching, on these peers (all)")
     parser.add_argument("--figures", metavar="A,B", help="only these switching figures")
+    parser.add_argument("--images", nargs="?", const="", metavar="A,B", help="only these pickling figures (all)")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds over the peers (5)")
     parser.add_argument("--memory", type=float, metavar="BYTES", help="memory of one process (8e9, or what is free)")
     parser.add_argument("--timeout", type=float, default=180, metavar="S", help="seconds for one figure (180)")
@@ -248,16 +263,26 @@ def parse(arguments):
         parser.error("--rounds must be at least 1")
     if options.memory is None:
         options.memory = min(8e9, 0.8 * available_memory())
-    if options.kernels:
-        options.only = "kernels"
-    elif options.peers is not None or options.figures:
-        options.only = "switching"
+    options.tables = chosen_tables(options)
+    options.images = choose(parser, "pickling figure", options.images, catalogue.IMAGE)
     options.kernels = choose(parser, "kernel", options.kernels, catalogue.KERNEL)
     options.peers = choose(parser, "peer", options.peers, catalogue.PEER)
     figures = choose(parser, "figure", options.figures, catalogue.FIGURE)
     quick = options.quick and not options.figures
     options.figures = [figure for figure in figures if figure.quick or not quick]
     return options
+
+
+def chosen_tables(options):
+    """The names of the tables that are wanted; without an option that says so, all of them."""
+    if options.only:
+        return {options.only}
+    chosen = {
+        "kernels": bool(options.kernels),
+        "switching": options.peers is not None or bool(options.figures),
+        "images": options.images is not None,
+    }
+    return {name for name, wanted in chosen.items() if wanted} or set(chosen)
 
 
 def choose(parser, what, names, rows):
@@ -291,16 +316,19 @@ def main(arguments):
         print(f"{name}: {path}: {version}")
     print()
     failed = False
-    if options.only != "switching":
+    if "kernels" in options.tables:
         result["kernels"] = run_kernels(options)
         failed = any("failed" in row for row in result["kernels"].values())
-    if options.only != "kernels":
+    if "switching" in options.tables:
         if options.instructions:
             result["switching"] = count_switching(options)
             failed = failed or bool(result["switching"]["failures"])
         else:
             result["switching"] = run_switching(options)
             failed = failed or has_failed(result["switching"])
+    if "images" in options.tables and not options.instructions:
+        result["images"] = run_images(options)
+        failed = failed or images.has_failed(result["images"])
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)

@@ -4,6 +4,7 @@
     worker.py work MODULE.KERNEL LOOPS          the same work untimed, for an instruction counter
     worker.py opcodes MODULE.KERNEL LOOPS       specialised instructions in the kernel's code, after a run
     worker.py figure SYSTEM NAME COUNT          one switching figure on one system
+    worker.py image NAME SIZE                   one pickling figure
     worker.py version                           what interpreter this is
     worker.py peer_version SYSTEM               what version of the system is installed
 
@@ -96,6 +97,36 @@ def figure(system, name, count):
     return {"value": value}
 
 
+def pickling(obj):
+    """What pickling an object takes: the CPU seconds of a dump and of a load, and the bytes."""
+    import pickle
+
+    def seconds(function, argument):
+        """Of one call, the fastest of five passes, each of a number of calls that takes long enough to measure."""
+        calls = 1
+        while True:
+            passes = []
+            for _ in range(5):
+                gc.collect()
+                start = process_time()
+                for _ in range(calls):
+                    function(argument)
+                passes.append(process_time() - start)
+            if min(passes) > 0.005:
+                return min(passes) / calls
+            calls *= 10
+
+    data = pickle.dumps(obj, pickle.HIGHEST_PROTOCOL)
+    dump = seconds(lambda obj: pickle.dumps(obj, pickle.HIGHEST_PROTOCOL), obj)
+    return {"dump": dump, "load": seconds(pickle.loads, data), "bytes": len(data)}
+
+
+def image(name, size):
+    """Measure one pickling figure, and the plain data beside it."""
+    obj, plain = getattr(import_module("peers.stackless.images"), name)(size)
+    return {**pickling(obj), "plain": pickling(plain)}
+
+
 def peer_version(system):
     import platform
 
@@ -114,7 +145,8 @@ def main(arguments):
     if command == "version":
         answer = {"version": " ".join(sys.version.split()), "executable": sys.executable}
     else:
-        does = {"time": time_kernel, "work": work, "opcodes": opcodes, "figure": figure, "peer_version": peer_version}
+        does = {"time": time_kernel, "work": work, "opcodes": opcodes, "figure": figure, "image": image,
+                "peer_version": peer_version}
         answer = does[command](*values)
     print(repr(answer), flush=True)
 

@@ -1,4 +1,4 @@
-"""The benchmarks (Tools/bench): every figure of ours gives a number, and a peer that ends badly does not end the
+"""The benchmarks (Tools/bench): every figure of ours gives numbers, and a peer that ends badly does not end the
 run."""
 
 import contextlib
@@ -7,10 +7,15 @@ import io
 import os
 import sys
 import unittest
+import unittest.mock
 
 from . import interpreters
 
 TOOL = os.path.join(interpreters.SRCDIR or '', 'Tools', 'bench')
+
+
+# What one pickling figure takes.
+PICKLED = {'dump': 2e-6, 'load': 3e-6, 'bytes': 3000}
 
 
 def load(name):
@@ -35,6 +40,34 @@ class OurFigures(unittest.TestCase):
                     self.assertEqual(answer, {'value': sizes[work], 'note': ''})
                 else:
                     self.assertGreaterEqual(answer['value'], 0)
+
+
+    def test_every_pickling_figure_gives_numbers(self):
+        catalogue, measure = load('catalogue'), load('measure')
+        for work in sorted({image.work for image in catalogue.IMAGES}):
+            with self.subTest(work):
+                answer = measure.run_worker(sys.executable, 'image', work, 20)
+                for part in answer, answer['plain']:
+                    self.assertGreater(part['bytes'], 0)
+                    self.assertTrue(part['dump'] > 0 and part['load'] > 0)
+
+    def test_pickling_figures_are_printed_with_what_failed(self):
+        run, images = load('run'), load('images')
+        options = run.parse(['--ours', sys.executable, '--base', sys.executable, '--images', 'frame_1,frames_50',
+                             '--rounds', '2'])
+        self.assertEqual(options.tables, {'images'})
+        with unittest.mock.patch.object(images, 'run_worker') as worker:
+            worker.side_effect = [{**PICKLED, 'plain': PICKLED}, images.Failed('a crash'),
+                                  {**PICKLED, 'dump': 1e-6, 'plain': PICKLED}, {**PICKLED, 'plain': PICKLED}]
+            rows = images.measure_images(options, lambda text: None)
+        self.assertEqual(rows['frame_1'], {**PICKLED, 'dump': 1e-6, 'plain': PICKLED})
+        self.assertTrue(images.has_failed(rows))
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            images.print_images(rows, options)
+        self.assertIn('FAILED: a crash', printed.getvalue())
+        for text in ('1.0', '3,000', '510'):
+            self.assertIn(text, printed.getvalue().replace(rows['frames_50']['failed'], ''))
 
 
 @unittest.skipUnless(interpreters.SRCDIR, 'needs the source tree')
@@ -92,6 +125,12 @@ class Report(unittest.TestCase):
         self.assertTrue(text.startswith('before\n') and text.endswith('\nafter\n'))
         self.assertNotIn('old', text)
         for expected in ('switch, round trip', '50.0 ns', '1.5 ×', '> 8.0 GB', '≥ 10,000,000', '7,000', 'crash'):
+            self.assertIn(expected, text)
+
+    def test_table_of_pickling(self):
+        rows = {'frames_50': {**PICKLED, 'plain': PICKLED}, 'frame_1': {'failed': 'a crash'}}
+        text = load('report').write_images(rows)
+        for expected in ('a tasklet, 50 frames', '2.0', '3,000', '3,402', 'FAILED: a crash'):
             self.assertIn(expected, text)
 
     def test_chart_is_well_formed(self):
