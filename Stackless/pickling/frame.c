@@ -1,7 +1,7 @@
 /* Frames: describing one, reading a description, building the frame (slp_pickle_frame.h).
  *
- * Found with callgrind, in instructions for loading one of 100 tasklets that wait at a channel (14,000 in all,
- * of which 6,300 are __setstate__(); Tools/bench, "queue_100"), what is no longer there:
+ * Found with callgrind, in instructions for loading one of 100 tasklets that wait at a channel (14,000 in
+ * all, of which 6,300 are __setstate__(); Tools/bench, "queue_100"), what is no longer there:
  *
  *   4,200   the stack map of the function, made anew for each tasklet; now kept with the code object
  *   3,600   PyArg_ParseTuple() of the state and of its two descriptions; now read item by item
