@@ -289,7 +289,6 @@ class TestReferenceCounts(GarbageCase):
         self.assertEqual((sys.getrefcount(thing), sys.getrefcount(None) // 10_000), before)
 
 
-@needs_soft_switches
 class TestSpares(GarbageCase):
     """The object of a dead tasklet, and the memory of its frames, serve again."""
 
@@ -363,6 +362,7 @@ class TestSpares(GarbageCase):
         run()
 
 
+@needs_soft_switches
 class TestCycles(GarbageCase):
     def test_a_channel_and_one_who_waits(self):
         """Nobody else knows the channel: both are garbage."""
