@@ -6,7 +6,7 @@ slp_spare_lists slp_spares;
 void
 slp_spares_open(void)
 {
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !SLP_TORTURE_TINY_CHUNKS
     assert(slp_spares.tasklets == NULL);
     slp_spares.tasklets_room = slp_spares.chunks_room = SLP_SPARES_KEPT;
 #endif
