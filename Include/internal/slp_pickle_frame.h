@@ -77,8 +77,8 @@ int slp_shim_check_unpacking(PyCodeObject *shim, PyObject *const *values, int wa
 int slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_ssize_t count,
                          slp_wait_kind *wait, int *distance);
 
-/* What the frame below gets from the shim when it is done: SLP_WAITS_VALUE, _NOTHING, _TRUTH, _ITEM or
- * _ITEMS. */
+/* What the frame below gets from the shim when it is done: SLP_WAITS_VALUE, _NOTHING, _TRUTH, _ITEM,
+ * _ITEMS or _RAISE. */
 slp_wait_kind slp_shim_gives(PyCodeObject *shim);
 
 /* --- generators (Stackless/pickling/generator.c) --- */

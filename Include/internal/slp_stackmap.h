@@ -60,6 +60,7 @@ typedef enum {
     SLP_WAITS_TRUTH,             /* a shim that does its jump (SLP_JUMP_RESULT) */
     SLP_WAITS_ITEM,              /* a value, or a jump at the end (FOR_ITER, SEND) */
     SLP_WAITS_ITEMS,             /* a shim that unpacks and pushes all the values (SLP_UNPACKED) */
+    SLP_WAITS_RAISE,             /* a shim that raises an exception in its place */
     SLP_WAITS_YIELD,             /* to be resumed: a generator */
 } slp_wait_kind;
 

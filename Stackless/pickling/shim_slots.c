@@ -378,6 +378,9 @@ slp_shim_gives(PyCodeObject *shim)
     if (shim == slp_shim_jump) {
         return SLP_WAITS_TRUTH;
     }
+    if (_PyUnicode_EqualToASCIIString(shim->co_name, "<raise>")) {
+        return SLP_WAITS_RAISE;
+    }
     if (is_starred(shim) || _PyUnicode_EqualToASCIIString(shim->co_name, "<unpacking>")) {
         return SLP_WAITS_ITEMS;
     }

@@ -854,6 +854,8 @@ wait_kind(int opcode)
     case UNPACK_SEQUENCE:
     case UNPACK_EX:
         return SLP_WAITS_ITEMS;
+    case RAISE_VARARGS:
+        return SLP_WAITS_RAISE;
     case YIELD_VALUE:
     case RETURN_GENERATOR:
         return SLP_WAITS_YIELD;
@@ -869,6 +871,7 @@ awaited_values(const slp_insn *insn, slp_wait_kind wait)
     switch (wait) {
     case SLP_WAITS_NOTHING:
     case SLP_WAITS_TRUTH:
+    case SLP_WAITS_RAISE:
         return 0;
     case SLP_WAITS_ITEMS:
         return insn->opcode == UNPACK_SEQUENCE ? (int)insn->oparg

@@ -364,6 +364,7 @@ static const char *const wait_names[] = {
     [SLP_WAITS_TRUTH] = "for a truth",
     [SLP_WAITS_ITEM] = "for an item",
     [SLP_WAITS_ITEMS] = "for several values",
+    [SLP_WAITS_RAISE] = "for an exception",
     [SLP_WAITS_YIELD] = "to be resumed",
 };
 

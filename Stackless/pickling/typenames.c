@@ -2,9 +2,9 @@
  *
  * A tasklet can be suspended with one of them on the value stack: before isinstance(x, GeneratorType) is
  * called, or as the class of a method of a generator.  The pickler saves a class by __module__ and
- * __qualname__, and those of such types lead nowhere.  Lib/stackless/_typenames.py knows where they are found;
- * after `import stackless` the C pickler is told that in the place of the two attributes.  So the image has an
- * ordinary name.
+ * __qualname__, and those of such types lead nowhere.  Lib/stackless/_typenames.py knows where they are
+ * found; after `import stackless` the C pickler is told that in the place of the two attributes.  So the
+ * image has an ordinary name.
  */
 #include "slp_pickle.h"
 

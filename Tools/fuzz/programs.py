@@ -6,6 +6,7 @@ Each function of PROGRAMS runs as a tasklet until it has called pause() a number
 import collections
 import functools
 import itertools
+import types
 
 import stackless
 
@@ -262,8 +263,129 @@ def partials():
     return functools.partial(pause, 3)(), functools.lru_cache(lambda x: pause(x))(4)
 
 
-PROGRAMS = [loops, handlers, stars, managers, generators, comprehensions, special_methods, closures, matching,
-            coroutines, channels, contexts, deep, partials]
+class Endless:
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return pause(1)
+
+
+def key(value):
+    return -pause(value)
+
+
+def folds():
+    numbers_ = [3, 1, 2]
+    numbers_.sort(key=key)
+    out = [sorted(numbers(3), key=key), min(numbers(2), key=key), max([1, 2], key=key), sum(numbers(2)),
+           any(numbers(1)), "".join(str(x) for x in numbers(2)), [*numbers(2)], {*numbers(1)}, 1 in numbers(2),
+           functools.reduce(lambda a, b: pause(a + b), [1, 2, 3])]
+    numbers_.sort(key=lambda x: numbers_.sort(key=key) or x)
+    return out
+
+
+def unpacking():
+    a, b = numbers(2)
+    c, *d, (e, *f) = *numbers(2), numbers(1)
+    *g, h = numbers(2)
+    try:
+        a, b = Endless()
+    except ValueError:
+        i, *j = numbers(1)
+    return a, b, c, d, e, f, g, h, i, j
+
+
+class Meta(type):
+    def __prepare__(name, bases):
+        return pause({})
+
+    def __call__(cls, *args):
+        return super().__call__(*args)
+
+    def __instancecheck__(cls, obj):
+        return pause(True)
+
+
+def shims():
+    out = [x for x in map(pause, numbers(2))] + [x for x in zip(numbers(1), enumerate(numbers(1)))]
+    out += [x for x in itertools.accumulate(numbers(2), lambda a, b: pause(a))]
+    out.append(isinstance(pause(1), (types.GeneratorType, types.CoroutineType)))
+    exec("x = pause(1)", {"pause": pause})
+
+    class Made(metaclass=Meta):
+        def __new__(cls):
+            pause()
+            return super().__new__(cls)
+
+        def __init__(self):
+            pause()
+
+        def __set_name__(self, owner, name):
+            pause()
+
+        def __init_subclass__(cls):
+            pause()
+
+    class Derived(Made):
+        attribute = Made()
+
+    return isinstance(Derived(), Made), out
+
+
+def sequence():
+    channel = stackless.channel()
+    stackless.tasklet(lambda: [channel.receive() for _ in range(3)])()
+    return channel.send_sequence(numbers(3))
+
+
+async def yielding():
+    for i in range(2):
+        got = yield pause(i)
+        pause(got)
+
+
+async def awaiting():
+    generator = yielding()
+    out = [await generator.asend(None), await anext(generator, 5), await anext(generator, 6)]
+    await generator.aclose()
+    try:
+        await yielding().athrow(KeyError)
+    except KeyError:
+        return out, await waiting()
+
+
+@types.coroutine
+def waiting():
+    yield pause(1)
+    return 2
+
+
+def async_generators():
+    coroutine = awaiting()
+    while True:
+        try:
+            coroutine.send(None)
+        except StopIteration as e:
+            return e.value
+
+
+class Bad(ValueError):
+    def __init__(self):
+        pause()
+
+
+def raising():
+    try:
+        raise Bad
+    except Bad:
+        import colorsys
+        return colorsys
+
+
+PROGRAMS = [folds, unpacking, shims, sequence, async_generators, raising, loops, handlers, stars, managers,
+            generators, comprehensions, special_methods, closures, matching, coroutines, channels, contexts, deep,
+            partials]
 
 
 def make_cells():

@@ -148,6 +148,19 @@ class TestStates(LeavesNoTasklets, unittest.TestCase):
             frames = below[FRAMES][:2] + above[FRAMES][2:]
             self.refused(replaced(below, FRAMES, frames), match="another number of values|does not give")
 
+    def test_raise_gets_nothing_but_an_exception(self):
+        def raising():
+            raise test_pickle_tasklets.Failure
+
+        t = paused(raising)
+        state = t.__reduce__()[2]
+        t.kill()
+        base, frame, *shims, made, top = state[FRAMES]
+        self.assertEqual(shims[0][CODE], "<raise>")
+        self.refused(replaced(state, FRAMES, [base, frame, top]), match="raising waits for an exception")
+        self.refused(replaced(state, FRAMES, [base, frame]), match="raising waits for an exception")
+        self.refused(replaced(state, FRAMES, [base, shims[0], *shims]), match="which <raise> does not give")
+
     def test_lists_of_a_sort(self):
         """Whatever the lists are, and whichever of them are the same one."""
         def sorting(numbers):
