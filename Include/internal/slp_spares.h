@@ -11,8 +11,8 @@
  *      `tempval`, which is None; so whoever takes one has nothing to clear;
  *   2. a chunk that waits is the only one of its stack, and of the size that its place says;
  *   3. the lists are empty, and nothing is put there, but between slp_spares_open() and slp_spares_close();
- *      never in builds with AddressSanitizer or --with-torture=tiny-chunks, or while tracemalloc traces.  They
- *      shall see every object.
+ *      never in builds with AddressSanitizer or --with-torture=tiny-chunks, or while tracemalloc traces.
+ *      They shall see every object.
  */
 #ifndef SLP_SPARES_H
 #define SLP_SPARES_H
