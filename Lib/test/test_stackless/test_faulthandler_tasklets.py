@@ -6,6 +6,7 @@ import textwrap
 import unittest
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 # A program begins with it: `make(n)` blocks n tasklets, `pinned()` is one inside of a C function.
 PRELUDE = '''
@@ -45,8 +46,10 @@ class TestDumps(unittest.TestCase):
         return done.stderr
 
     def headings(self, report):
-        return re.findall(r'(?m)^\w.*:$', masked(report))
+        """Without a word about pinned ones, which all are in builds that switch hard always."""
+        return re.findall(r'(?m)^\w.*:$', masked(report).replace(', pinned', ''))
 
+    @needs_soft_switches
     def test_every_state(self):
         report = self.run_program('''
             class Named(stackless.tasklet):
