@@ -27,46 +27,31 @@ typedef struct {
 typedef PyObject *(*slp_continuation)(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
                                       _PyInterpreterFrame **top);
 
-/* The argument of SLP_GO_ON. */
+/* All steps: X(NAME, name), where SLP_GO_NAME is the argument of SLP_GO_ON and slp_go_name() the function. */
+#define SLP_CONTINUATIONS(X)                                                                       \
+    X(CLASS_BASES, class_bases)                 /* Python/soft_class.c */                          \
+    X(CLASS_PREPARED, class_prepared)                                                              \
+    X(CLASS_BODY, class_body)                                                                      \
+    X(CLASS_MADE, class_made)                                                                      \
+    X(CLASS_HOOK, class_hook)                   /* Python/soft_classhooks.c */                     \
+    X(CLASS_HOOK_FAILED, class_hook_failed)                                                        \
+    X(IMPORT_LOADED, import_loaded)             /* Python/soft_import.c */                         \
+    X(IMPORT_FAILED, import_failed)                                                                \
+    X(RAISE, raise)                             /* Python/soft_raise.c */                          \
+    X(FUNCTION, function)                       /* Python/protocol.c */                            \
+    X(FUNCTION_FAILED, function_failed)
+
+#define SLP_DECLARE_CONTINUATION(NAME, name)                                                       \
+    PyObject *slp_go_##name(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,    \
+                            _PyInterpreterFrame **top);
+SLP_CONTINUATIONS(SLP_DECLARE_CONTINUATION)
+
+#define SLP_NUMBER_CONTINUATION(NAME, name) SLP_GO_##NAME,
 enum {
-    SLP_GO_CLASS_BASES,      /* Python/soft_class.c */
-    SLP_GO_CLASS_PREPARED,
-    SLP_GO_CLASS_BODY,
-    SLP_GO_CLASS_MADE,
-    SLP_GO_CLASS_HOOK,       /* Python/soft_classhooks.c */
-    SLP_GO_CLASS_HOOK_FAILED,
-    SLP_GO_IMPORT_LOADED,    /* Python/soft_import.c */
-    SLP_GO_IMPORT_FAILED,
-    SLP_GO_RAISE,            /* Python/soft_raise.c */
-    SLP_GO_FUNCTION,         /* Python/protocol.c */
-    SLP_GO_FUNCTION_FAILED,
-    SLP_GO_COUNT,
+    SLP_CONTINUATIONS(SLP_NUMBER_CONTINUATION)
+    SLP_GO_COUNT
 };
 
 extern const slp_continuation slp_continuations[SLP_GO_COUNT];
-
-/* The steps, in the order of the list. */
-PyObject *slp_go_class_bases(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                             _PyInterpreterFrame **top);
-PyObject *slp_go_class_prepared(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                                _PyInterpreterFrame **top);
-PyObject *slp_go_class_body(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                            _PyInterpreterFrame **top);
-PyObject *slp_go_class_made(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                            _PyInterpreterFrame **top);
-PyObject *slp_go_class_hook(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                            _PyInterpreterFrame **top);
-PyObject *slp_go_class_hook_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                                   _PyInterpreterFrame **top);
-PyObject *slp_go_import_loaded(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                               _PyInterpreterFrame **top);
-PyObject *slp_go_import_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                               _PyInterpreterFrame **top);
-PyObject *slp_go_raise(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                       _PyInterpreterFrame **top);
-PyObject *slp_go_function(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                          _PyInterpreterFrame **top);
-PyObject *slp_go_function_failed(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,
-                                 _PyInterpreterFrame **top);
 
 #endif

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import warnings
 
-FOLDERS = ('.ci', 'Doc', 'Include', 'Lib', 'Modules', 'Objects', 'Programs', 'Python', 'Stackless', 'Tools', 'examples')
+FOLDERS = ('.ci', 'Doc', 'Include', 'Lib', 'Modules', 'Programs', 'Python', 'Stackless', 'Tools', 'examples')
 SCRIPTS = ('bootstrap', '.ci/run', 'Tools/install/python-config.in')
 COLUMNS = {'.c': 110, '.h': 110, '.S': 110, '.py': 120}
 
