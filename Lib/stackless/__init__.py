@@ -39,6 +39,7 @@ from _stackless import (
     PICKLEFLAGS_PRESERVE_TRACING_STATE,
     PICKLEFLAGS_RESET_AG_FINALIZER,
     _tasklet_get_unpicklable_state,
+    _wrap,  # type: ignore[attr-defined]
     atomic,
     bomb,
     channel,
@@ -168,3 +169,6 @@ _reducers.register()
 # So that `from stackless import *` brings the name of the module, too.
 stackless = sys.modules[__name__]
 stackless.__class__ = _StacklessModule
+
+# Its second name, which pickles of Stackless 2 and 3 may have.
+sys.modules["stackless._wrap"] = _wrap

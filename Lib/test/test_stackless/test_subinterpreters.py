@@ -107,6 +107,90 @@ class SubInterpreters(unittest.TestCase):
             interpreters.destroy(other)
         ''', output='finally\n')
 
+    def test_end_with_tasklets_in_every_state(self):
+        """With trace functions, a finalizer that switches, a list in mid sort, a step of asyncio; five times."""
+        self.passes('''
+            source = """if True:
+                import asyncio, operator, sys
+                from stackless import *
+
+                def trace(*args): pass
+
+                def traced():
+                    sys.settrace(trace)
+                    schedule_remove()
+
+                class Late:
+                    def __del__(self, tasklet=tasklet, run=run):
+                        tasklet(int)()
+                        run()
+
+                async def step():
+                    schedule_remove()
+
+                items, ch = [3, 1, 2], channel()
+                kept = [tasklet(f)(*args) for f, *args in [
+                    (traced,), (schedule_remove,), (operator.call, schedule_remove), (ch.receive,),
+                    (operator.call, ch.receive), (step().send, None),
+                    (lambda: items.sort(key=lambda n: schedule_remove()),)]]
+                run()
+                kept += [tasklet(int), tasklet(schedule)(), Late(), tasklet(operator.call)(schedule)]
+                kept[-1].run()
+                late = Late()
+                """
+            for _ in range(5):
+                other = interpreters.create()
+                interpreters.run_string(other, source)
+                interpreters.destroy(other)
+        ''')
+
+    def test_threads_of_its_own(self):
+        """Their tasklets end with them."""
+        self.passes('''
+            source = """if True:
+                import operator, os, threading
+                from stackless import *
+
+                def guarded():
+                    try: schedule_remove()
+                    finally: os.write(1, b"finally" + bytes([10]))
+
+                def work():
+                    kept.extend((tasklet(operator.call)(guarded), tasklet(schedule_remove)()))
+                    run()
+
+                kept = []
+                threads = [threading.Thread(target=work) for _ in range(3)]
+                for thread in threads: thread.start()
+                for thread in threads: thread.join()
+                assert [t.alive for t in kept] == [False] * 6, kept
+                """
+            other = interpreters.create(isolated=False)
+            interpreters.run_string(other, source)
+            interpreters.destroy(other)
+        ''', output='finally\n' * 3)
+
+    def test_fork_within_one(self):
+        self.passes('''
+            source = """if True:
+                import os
+                from stackless import *
+                t = tasklet(schedule_remove)()
+                run()
+                try:
+                    pid = os.fork()
+                except RuntimeError as error:
+                    assert "fork" in str(error), error
+                else:
+                    raise AssertionError("a fork that the base refuses")
+                t.run()
+                assert not t.alive
+                """
+            other = interpreters.create()
+            interpreters.run_string(other, source)
+            interpreters.destroy(other)
+        ''')
+
     def test_left_to_the_end_of_the_process(self):
         self.passes('''
             other = interpreters.create()
