@@ -13,9 +13,10 @@ Everything lies in one folder, aarch64/ in the build folder:
     base/        python3.11, which runs the base likewise
     bin/         the compiler for the tests: it knows the sysroot, and the programs it links run under the emulator
 
-Packages are fetched once (--fetch: again, in their newest versions), from the sources that this machine's apt
-uses, and nothing is installed.  The last line of `test` is that of `make test`: N passed, N failed, N skipped.  A
-test that the emulator or cross-compiling stands in the way of is in GAPS, with the reason, and counts as skipped.
+Packages are fetched once (--fetch: again, in their newest versions), from the sources that this machine's apt uses,
+and nothing is installed.  The last line of `test` is that of `make test`: N passed, N failed, N skipped.  A test
+that the emulator or cross-compiling stands in the way of is in GAPS, with the reason, and counts as skipped.  Where
+this machine's python has been built, test_pickle_moves lets tasklets go to and fro between the two machines.
 """
 
 import argparse
@@ -223,6 +224,12 @@ def build(folder, options):
 
 # --- The tests ------------------------------------------------------------------------------------------------------
 
+def other_python(options):
+    """The option that names this machine's python, where it has been built: tasklets move between the two."""
+    native = os.path.join(options.builddir, 'python')
+    return ['--other', native] if os.path.exists(native) else []
+
+
 def run_tests(folder, options):
     """Run our tests, or the named files of them; return the exit status."""
     gaps = os.path.join(folder.top, 'gaps.json')
@@ -230,8 +237,8 @@ def run_tests(folder, options):
         json.dump({'test_stackless.' + pattern: reason for pattern, reason in GAPS.items()}, file)
     command = [sys.executable, '-B', os.path.join(folder.srcdir, 'Tools', 'testing', 'run_tests.py'),
                '--python', folder.python, '--base', folder.base, '--builddir', folder.build, '--srcdir', folder.srcdir,
-               '--gaps', gaps, '--jobs', str(options.jobs), '--timeout', '1500', '--budget', '7200',
-               *options.arguments]
+               *other_python(options), '--gaps', gaps, '--jobs', str(options.jobs), '--timeout', '1500',
+               '--budget', '7200', *options.arguments]
     path = folder.bin + os.pathsep + os.environ['PATH']
     return subprocess.run(command, env=dict(os.environ, PATH=path)).returncode
 

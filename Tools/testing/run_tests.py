@@ -13,8 +13,8 @@ crash prevented count as failed) and whole modules for CPython's. The exit statu
     run_tests.py --python build/python test_channel test_sys
 
 Our tests find in their environment SLP_BUILDDIR (the build folder), SLP_SRCDIR (the source tree),
-SLP_BASE_PYTHON (the base python, the one that runs this script) and SLP_TORTURE (the torture switches that are
-compiled in).
+SLP_BASE_PYTHON (the base python, the one that runs this script), SLP_TORTURE (the torture switches that are
+compiled in) and SLP_OTHER_PYTHON (a python of ours for another machine, or nothing).
 """
 
 import argparse
@@ -198,6 +198,7 @@ def main():
     parser.add_argument('--gaps', default='', help='file with the tests to skip, JSON of {pattern of test ids: reason}')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 2,
                         help='processes at a time (%(default)s)')
+    parser.add_argument('--other', default='', help='a python of ours for another machine, to which tasklets move')
     parser.add_argument('--timeout', type=int, default=300, help='seconds a file may take (%(default)s)')
     parser.add_argument('--budget', type=int, default=1800,
                         help='seconds for everything: what has not started by then fails (%(default)s)')
@@ -211,7 +212,8 @@ def main():
     srcdir = os.path.abspath(args.srcdir)
     extra = {'SLP_BUILDDIR': os.path.abspath(args.builddir or os.path.dirname(python)), 'SLP_SRCDIR': srcdir,
              'SLP_BASE_PYTHON': os.path.abspath(args.base), 'SLP_TORTURE': args.torture,
-             'SLP_GAPS': args.gaps and os.path.abspath(args.gaps)}
+             'SLP_GAPS': args.gaps and os.path.abspath(args.gaps),
+             'SLP_OTHER_PYTHON': args.other and os.path.abspath(args.other)}
     folder = os.path.join(srcdir, 'Lib', 'test', 'test_stackless')
     own = sorted(f for f in os.listdir(folder) if f.startswith('test_') and f.endswith('.py'))
     quick = read_list(args.quick_list) if args.quick_list else []

@@ -1,12 +1,15 @@
 """Tasklets and channels as wholes: queues, flags, subclasses, other processes, and what is refused."""
 
+import asyncio
 import contextvars
 import copy
+import copyreg
 import io
 import multiprocessing
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from concurrent.futures import ProcessPoolExecutor
@@ -387,6 +390,84 @@ class Right:
         self.x = x
 
 
+def keep(value, out):
+    wait()
+    out.append(value)
+
+
+class Registered:
+    """Pickles by a reducer of copyreg only."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("copyreg is asked first")
+
+
+@needs_soft_switches
+class TestPicklers(LeavesNoTasklets, unittest.TestCase):
+    """What the standard pickler offers works for what is in frames."""
+
+    def resumed(self, loaded):
+        t, out = loaded
+        t.run()
+        return out
+
+    def test_out_of_band_buffers(self):
+        value, out = bytearray(b"large") * 1000, []
+        t = paused(keep, pickle.PickleBuffer(value), out)
+        buffers = []
+        data = pickle.dumps((t, out), 5, buffer_callback=buffers.append)
+        self.assertLess(len(data), 2000)
+        self.assertEqual([bytes(buffer) for buffer in buffers], [bytes(value)])
+        (kept,) = self.resumed(pickle.loads(data, buffers=buffers))
+        memoryview(kept)[0:1] = b"L"
+        self.assertEqual(value[:2], b"La")   # not copied
+
+    def test_copyreg(self):
+        copyreg.pickle(Registered, lambda obj: (Registered, (obj.value + 1,)))
+        self.addCleanup(copyreg.dispatch_table.pop, Registered)
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            for dumps in pickle.dumps, pickle._dumps:
+                out = []
+                t = paused(keep, Registered(1), out)
+                (kept,) = self.resumed(pickle.loads(dumps((t, out), protocol)))
+                self.assertEqual(kept.value, 2)
+
+    def test_subclasses_of_the_pickler(self):
+        for base in pickle.Pickler, pickle._Pickler:
+            class Override(base):
+                def reducer_override(self, obj):
+                    return (int, ("7",)) if isinstance(obj, Registered) else NotImplemented
+
+                def persistent_id(self, obj):
+                    return "the stream" if obj is sys.stdout else None
+
+            class Unpickler(pickle.Unpickler):
+                def persistent_load(self, name):
+                    return name.upper()
+
+            out, file = [], io.BytesIO()
+            t = paused(keep, [Registered(1), sys.stdout], out)
+            Override(file, 4).dump((t, out))
+            self.assertEqual(self.resumed(Unpickler(io.BytesIO(file.getvalue())).load()), [[7, "THE STREAM"]])
+
+    def test_files(self):
+        with tempfile.TemporaryFile() as file:
+            out = []
+            pickle.dump((paused(keep, 5, out), out), file)
+            file.seek(0)
+            self.assertEqual(self.resumed(pickle.load(file)), [5])
+
+    def test_copies_of_queues(self):
+        ch, out = channel(), []
+        paused(receiver, ch, out, "x")
+        copied, copied_out = copy.deepcopy((ch, out))
+        copied.send(None)
+        self.assertEqual((out, copied_out, ch.balance), ([], [("x", None)], -1))
+
+
 class TestRefusals(LeavesNoTasklets, unittest.TestCase):
     def test_current_and_main(self):
         with self.assertRaisesRegex(RuntimeError, "which is the current tasklet"):
@@ -423,6 +504,32 @@ class TestRefusals(LeavesNoTasklets, unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "which is running"):
             next(g)
 
+
+    def refused_naming(self, function, words):
+        t = paused(function)
+        with self.assertRaisesRegex(pickle.PicklingError, words):
+            pickle.dumps(t)
+        t.kill()
+
+    @needs_soft_switches
+    def test_inside_of_import(self):
+        def importing():
+            import waiting_module
+            return waiting_module
+
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "waiting_module.py").write_text("import stackless\nstackless.schedule_remove()\n")
+            sys.path.insert(0, folder)
+            self.addCleanup(sys.path.remove, folder)
+            self.addCleanup(sys.modules.pop, "waiting_module", None)
+            self.refused_naming(importing, "_find_and_load .*cannot pickle '_thread.lock' object")
+
+    @needs_soft_switches
+    def test_inside_of_a_step_of_asyncio(self):
+        async def waiting():
+            wait()
+
+        self.refused_naming(lambda: asyncio.run(waiting()), "cannot pickle '_asyncio.Task' object")
 
     @needs_soft_switches
     def test_the_error_names_the_variable(self):
@@ -496,8 +603,8 @@ class TestDeepGraphs(unittest.TestCase):
     def test_in_a_local_variable(self):
         def body(value):
             wait()
-        t = roundtrip(paused(body, self.nested(50_000)))
-        self.assertEqual(self.depth_of(t.frame.f_back.f_locals["value"]), 50_000)
+        t = roundtrip(paused(body, self.nested(100_000)))
+        self.assertEqual(self.depth_of(t.frame.f_back.f_locals["value"]), 100_000)
 
     def test_endless_recursion_ends(self):
         with self.assertRaises(RecursionError):
