@@ -3,6 +3,9 @@
 Those that the module types knows are found there. The others are globals of this module.
 """
 
+# mypy: ignore-errors
+# The types of empty containers' iterators are what this is about; mypy asks what the containers hold.
+
 import builtins
 import types
 from collections import OrderedDict
