@@ -562,6 +562,23 @@ def attributes():
     return x.property, value, x.value, x.missing, getattr(x, "other"), getattr(x, "another", None), hasattr(x, "y")
 
 
+class Setting:
+    def __setattr__(self, name, value):
+        value = wait(value)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name):
+        name = wait(name)
+        object.__delattr__(self, name)
+
+
+@program
+def attributes_set_by_name():
+    x = Setting()
+    results = [setattr(x, "a", 1), setattr(x, "b", 2), delattr(x, "a"), setattr(Waiting(1), "property", 5)]
+    return results, vars(x)
+
+
 @program
 def calls():
     x = Waiting(1)
