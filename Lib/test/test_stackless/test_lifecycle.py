@@ -589,6 +589,7 @@ class TestSignals(LifeCase):
 
             def spin():
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.01)
                     while True: pass
                 except Alarm:
                     say("alarm", getcurrent() is t)
@@ -598,6 +599,7 @@ class TestSignals(LifeCase):
 
             def generate():
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.01)
                     for _ in numbers(): pass
                 except Alarm:
                     say("alarm", getcurrent() is t)
@@ -605,7 +607,6 @@ class TestSignals(LifeCase):
             signal.signal(signal.SIGALRM, handler)
             for function, args in (spin, ()), (inside, (spin,)), (deep, (50, spin)), (generate, ()):
                 t = tasklet(function)(*args)
-                signal.setitimer(signal.ITIMER_REAL, 0.01)
                 run()
         ''', output='alarm True\n' * 4)
 
