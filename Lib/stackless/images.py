@@ -221,6 +221,14 @@ _SAFE_ATTRIBUTES = frozenset("__call__ __contains__ __getitem__ __iter__ __len__
                              " __aiter__ __anext__ __await__".split())
 
 
+def _defines(cls: type, name: str) -> bool:
+    """Does the class, or one that it inherits from, define a method of this name in Python?"""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return isinstance(vars(base)[name], (FunctionType, classmethod, staticmethod))
+    return False
+
+
 class _AllowList:
     def __init__(self, allow: Iterable[str]) -> None:
         if isinstance(allow, str):
@@ -269,9 +277,7 @@ class _Unpickler(pickle.Unpickler):
         if full in self.allowed.names:
             return super().find_class(module, name)
         head, *inner = name.split(".")
-        if any(part.startswith("_") for part in inner):
-            raise ImageError(f"the image wants {full}, an inner attribute")
-        if module == "builtins" and head in _SAFE_BUILTINS:
+        if module == "builtins" and head in _SAFE_BUILTINS and not any(part.startswith("_") for part in inner):
             return super().find_class(module, name)
         if not self.allowed.allows(full):
             raise ImageError(f"the image wants {full}, which is not on the list of what may be loaded")
@@ -285,6 +291,8 @@ class _Unpickler(pickle.Unpickler):
         if isinstance(found, ModuleType) or foreign:
             raise ImageError(f"the image wants {module}.{head}, which that module has from elsewhere")
         for part in inner:
+            if part.startswith("_") and not (isinstance(found, type) and _defines(found, part)):
+                raise ImageError(f"the image wants {part} of {module}.{head}, an inner attribute")
             if not isinstance(found, type):
                 raise ImageError(f"the image wants {part} of {module}.{head}, which is not a class")
             found = getattr(found, part)
@@ -297,7 +305,9 @@ class _Unpickler(pickle.Unpickler):
 
     def attribute(self, obj: Any, name: str) -> Any:
         """What builtin functions and methods of objects are found by."""
-        if not isinstance(name, str) or (name.startswith("_") and name not in _SAFE_ATTRIBUTES):
+        cls = obj if isinstance(obj, type) else type(obj)
+        if not isinstance(name, str) or (name.startswith("_") and name not in _SAFE_ATTRIBUTES
+                                         and not _defines(cls, name)):
             raise ImageError(f"the image wants attribute {name} of a {type(obj).__name__}")
         if isinstance(obj, ModuleType):
             return self.find_class(obj.__name__, name)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import stackless
 
 GREETING = "hello"
+letters: list[str] = []
 
 
 class Point(NamedTuple):
@@ -21,6 +22,23 @@ class Greeter:
 
     def greet(self):
         return GREETING, self.name
+
+    _secret = os
+
+    def _prefix(self):
+        return f"Dear {self.name}"
+
+    @classmethod
+    def _make(cls, name):
+        return cls(name)
+
+    def _letter(self):
+        letter = f"{self._prefix()}, {self._pause(GREETING)}"
+        letters.append(letter)
+
+    def _pause(self, text):
+        stackless.schedule_remove()
+        return text
 
     def later(self):
         return lambda: (GREETING, self.name)

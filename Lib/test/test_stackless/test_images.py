@@ -324,12 +324,29 @@ class TestAllowList(unittest.TestCase):
 
     def test_inner_attributes(self):
         self.refused(global_name(SAMPLES, "Greeter.greet.__globals__"), "an inner attribute")
+        self.refused(global_name(SAMPLES, "Greeter.__class__"), "an inner attribute")
+        self.refused(global_name(SAMPLES, "Greeter.__subclasses__"), "an inner attribute")
+        self.refused(global_name(SAMPLES, "Greeter._secret"), "an inner attribute")
         for name in "__class__", "__globals__", "_private":
             self.refused(dump(Wants(getattr, samples.Point(1, 2), name)), f"wants attribute {name} of a Point")
 
     def test_getattr_finds_methods(self):
         self.assertEqual(load(dump([1, 2].append))(3), None)
         self.assertEqual(load(dump(samples.Greeter("x").greet))(), ("hello", "x"))
+
+    def test_methods_with_underscores(self):
+        """Those of a class that is allowed are code as other methods are."""
+        greeter = samples.Greeter("x")
+        self.assertIs(load(dump(samples.Greeter._prefix)), samples.Greeter._prefix)
+        self.assertEqual(load(dump(greeter._prefix))(), "Dear x")
+        self.assertEqual(load(dump(samples.Greeter._make))("y").name, "y")
+        t = stackless.tasklet(greeter._letter)()
+        stackless.run()
+        copy = load(dump(t))
+        for paused in t, copy:
+            paused.insert()
+            stackless.run()
+            self.assertEqual(samples.letters.pop(), "Dear x, hello")
 
     def test_getattr_of_modules(self):
         self.refused(dump(Wants(getattr, sys, "exit")), "wants module sys, which is not on the list")
