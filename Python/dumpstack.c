@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* So many frames of a thread, and so many threads, are shown. */
@@ -35,6 +36,22 @@ slp_dump_readable(const void *start, size_t size)
     }
     errno = saved_errno;
     return readable;
+}
+
+bool
+slp_dump_copy(void *to, const void *from, size_t size)
+{
+    int saved_errno = errno;
+    struct iovec here = {to, size}, there = {(void *)from, size};
+    ssize_t copied = syscall(SYS_process_vm_readv, getpid(), &here, 1, &there, 1, 0);
+    bool refused = copied < 0 && errno != EFAULT;
+    errno = saved_errno;
+    if (refused && slp_dump_readable(from, size)) {
+        /* Where a sandbox does not let processes read, not even their own memory. */
+        memcpy(to, from, size);
+        return true;
+    }
+    return copied == (ssize_t)size;
 }
 
 void
@@ -118,18 +135,13 @@ slp_dump_frames(int fd, const _PyInterpreterFrame *frame)
     }
     int shown = 0;
     /* At most every second frame is a shim: a longer walk is one through a chain that is broken. */
-    for (int walked = 0; frame != NULL && walked <= 2 * MAX_FRAMES; walked++, frame = frame->previous) {
-        if (!slp_dump_readable(frame, sizeof(_PyInterpreterFrame))) {
+    _PyInterpreterFrame copy;
+    for (int walked = 0; frame != NULL && walked <= 2 * MAX_FRAMES; walked++, frame = copy.previous) {
+        if (!slp_dump_copy(&copy, frame, sizeof(copy)) || _PyMem_IsPtrFreed(copy.f_code)) {
             slp_dump_text(fd, "  <freed frame>\n");
             return;
         }
-        /* Both are read once: another thread may run the frame. */
-        PyCodeObject *code = *(PyCodeObject *const volatile *)&frame->f_code;
-        _Py_CODEUNIT *instr = *(_Py_CODEUNIT *const volatile *)&frame->prev_instr;
-        if (_PyMem_IsPtrFreed(code)) {
-            slp_dump_text(fd, "  <freed frame>\n");
-            return;
-        }
+        PyCodeObject *code = copy.f_code;
         if (!slp_dump_readable(code, sizeof(PyCodeObject)) || !PyCode_Check(code)) {
             slp_dump_text(fd, "  <broken frame>\n");
             return;
@@ -141,7 +153,7 @@ slp_dump_frames(int fd, const _PyInterpreterFrame *frame)
             slp_dump_text(fd, "  ...\n");
             return;
         }
-        put_frame(fd, code, instr - _PyCode_CODE(code));
+        put_frame(fd, code, copy.prev_instr - _PyCode_CODE(code));
         shown++;
     }
 }

@@ -5,7 +5,7 @@
  * the oldest objects first.  They may be in disorder: in the midst of a collection, of a change by another
  * thread, or because the process is broken.  Then tasklets may be missing from what is written.
  *
- * Budget: 30 ns for each object that the collector knows, so 0.3 s in a program with ten million of them.
+ * Budget: 50 ns for each object that the collector knows, so 0.5 s in a program with ten million of them.
  */
 #include "slp_dump.h"
 #include "slp_channel.h"
@@ -18,31 +18,56 @@
 /* and so many objects looked at: a longer list is taken for one that ends nowhere. */
 #define MAX_OBJECTS ((size_t)100 * 1000 * 1000)
 
+/* So many bytes are copied at once of what the collector's lists lead to. */
+#define BLOCK 4096
+
 /* What a dump knows while it goes on. */
 typedef struct {
     int fd;
     int shown;
     bool many_threads;                 /* headings name the thread */
     size_t objects;                    /* looked at so far */
-    uintptr_t page;                    /* the last one that could be read, 0: none; neighbours lie in it */
     PyTypeObject *type;                /* the last one that was looked at, */
     bool is_tasklet;                   /*   and what it is */
+    uintptr_t block;                   /* where the block in `copy` comes from, 0: there is none */
 } dump;
 
-/* The pages of the collector's headers are tried one by one. */
-#define PAGE_BITS 12
+/* The last block that was copied: neighbours in a list often lie there.  It would be large for the stack of a
+ * signal handler.  Two threads that write dumps at once disturb each other's, which end early then. */
+static char copy[BLOCK];
+
+/* What is looked at of every object. */
+typedef struct {
+    PyGC_Head gc;
+    PyObject object;
+} object_head;
+
+/* A tasklet, and what belongs to it, as they were when they were looked at. */
+typedef struct {
+    const void *address;
+    PyTaskletObject t;
+    slp_thread thread;
+} suspect;
 
 static bool
-readable_object(dump *d, const PyGC_Head *gc)
+copy_head(dump *d, object_head *head, const PyGC_Head *gc)
 {
-    size_t size = sizeof(PyGC_Head) + sizeof(PyObject);
-    uintptr_t first = (uintptr_t)gc >> PAGE_BITS;
-    if (first == d->page && first != 0 && ((uintptr_t)gc + size - 1) >> PAGE_BITS == first) {
-        return true;
+    uintptr_t block = (uintptr_t)gc & ~(uintptr_t)(BLOCK - 1);
+    size_t offset = (uintptr_t)gc - block;
+    if ((uintptr_t)gc % sizeof(void *) != 0) {
+        return false;
     }
-    bool readable = (uintptr_t)gc % sizeof(void *) == 0 && slp_dump_readable(gc, size);
-    d->page = readable ? first : 0;
-    return readable;
+    if (offset + sizeof(*head) > BLOCK) {
+        return slp_dump_copy(head, gc, sizeof(*head));
+    }
+    if (block != d->block) {
+        d->block = slp_dump_copy(copy, (const void *)block, BLOCK) ? block : 0;
+        if (d->block == 0) {
+            return slp_dump_copy(head, gc, sizeof(*head));
+        }
+    }
+    memcpy(head, copy + offset, sizeof(*head));
+    return true;
 }
 
 /* Is it the type of tasklets or a subclass?  Of its bases, only one can have the layout. */
@@ -54,22 +79,26 @@ is_tasklet_type(dump *d, PyTypeObject *type)
     }
     d->type = type;
     d->is_tasklet = false;
-    for (int depth = 0; depth < 100 && slp_dump_readable(type, sizeof(PyTypeObject)); depth++) {
+    for (int depth = 0; depth < 100 && type != NULL; depth++) {
         if (type == &PyTasklet_Type) {
             d->is_tasklet = true;
             break;
         }
-        type = type->tp_base;
+        if (!slp_dump_copy(&type, &type->tp_base, sizeof(type))) {
+            break;
+        }
     }
     return d->is_tasklet;
 }
 
-/* Is it one that is alive and does not run? */
+/* Look at a tasklet.  Is it one that is alive and does not run? */
 static bool
-is_suspended(const PyTaskletObject *t)
+is_suspended(suspect *s, const PyTaskletObject *t)
 {
-    return slp_dump_readable(t, sizeof(PyTaskletObject)) && slp_dump_readable(t->thread, sizeof(slp_thread))
-           && t->thread->tstate != NULL && t->thread->current != t && slp_tasklet_alive(t) && !t->flags.idle;
+    s->address = t;
+    return slp_dump_copy(&s->t, t, sizeof(s->t)) && slp_dump_copy(&s->thread, s->t.thread, sizeof(s->thread))
+           && s->thread.tstate != NULL && s->thread.current != t && (s->t.frame != NULL || s->t.flags.is_main)
+           && !s->t.flags.idle;
 }
 
 static void
@@ -83,13 +112,10 @@ put_pointer(int fd, const void *pointer)
 static void
 put_name(int fd, const PyTaskletObject *t)
 {
-    if (t->extra == NULL || !slp_dump_readable(t->extra, sizeof(slp_tasklet_extra))) {
-        return;
-    }
-    PyObject *name = t->extra->name;
-    if (slp_dump_is_str(name)) {
+    slp_tasklet_extra extra;
+    if (t->extra != NULL && slp_dump_copy(&extra, t->extra, sizeof(extra)) && slp_dump_is_str(extra.name)) {
         slp_dump_text(fd, " \"");
-        _Py_DumpASCII(fd, name);
+        _Py_DumpASCII(fd, extra.name);
         slp_dump_text(fd, "\"");
     }
 }
@@ -110,15 +136,17 @@ put_state(int fd, const PyTaskletObject *t)
 
 /* Write the heading and the frames of one tasklet.  False if there were enough before it. */
 static bool
-put_tasklet(dump *d, const PyTaskletObject *t)
+put_tasklet(dump *d, const suspect *s)
 {
+    const PyTaskletObject *t = &s->t;
+    unsigned long id;
     if (d->shown == MAX_TASKLETS) {
         slp_dump_text(d->fd, "\n...\n");
         return false;
     }
     d->shown++;
     slp_dump_text(d->fd, t->flags.is_main ? "\nMain tasklet " : "\nTasklet ");
-    put_pointer(d->fd, t);
+    put_pointer(d->fd, s->address);
     put_name(d->fd, t);
     slp_dump_text(d->fd, " (");
     put_state(d->fd, t);
@@ -126,9 +154,9 @@ put_tasklet(dump *d, const PyTaskletObject *t)
     if (t->flags.pinned && !t->flags.is_main) {
         slp_dump_text(d->fd, ", pinned");
     }
-    if (d->many_threads && slp_dump_readable(t->thread->tstate, sizeof(PyThreadState))) {
+    if (d->many_threads && slp_dump_copy(&id, &s->thread.tstate->thread_id, sizeof(id))) {
         slp_dump_text(d->fd, ", thread 0x");
-        _Py_DumpHexadecimal(d->fd, t->thread->tstate->thread_id, sizeof(unsigned long) * 2);
+        _Py_DumpHexadecimal(d->fd, id, sizeof(id) * 2);
     }
     slp_dump_text(d->fd, ") (most recent call first):\n");
     slp_dump_frames(d->fd, t->frame);
@@ -139,12 +167,13 @@ put_tasklet(dump *d, const PyTaskletObject *t)
 static bool
 put_run_queue(dump *d, const slp_thread *th)
 {
+    suspect s;
     const PyTaskletObject *t = th->current;
     for (int i = 0; i <= MAX_TASKLETS + 1; i++) {
-        if (!slp_dump_readable(t, sizeof(PyTaskletObject)) || (t = t->next) == th->current) {
+        if (!slp_dump_copy(&t, &t->next, sizeof(t)) || t == th->current) {
             break;
         }
-        if (is_suspended(t) && !put_tasklet(d, t)) {
+        if (is_suspended(&s, t) && !put_tasklet(d, &s)) {
             return false;
         }
     }
@@ -153,18 +182,19 @@ put_run_queue(dump *d, const slp_thread *th)
 
 /* Write those in a list of the collector that are in no run queue.  False if there were too many. */
 static bool
-put_generation(dump *d, const PyGC_Head *head)
+put_generation(dump *d, const PyGC_Head *list)
 {
-    const PyGC_Head *gc = head;
+    suspect s;
+    object_head head;
+    head.gc = *list;
     for (;;) {
         /* The collector keeps a bit in the pointer while it works. */
-        gc = (const PyGC_Head *)(gc->_gc_next & ~(uintptr_t)(sizeof(void *) - 1));
-        if (gc == head || ++d->objects > MAX_OBJECTS || !readable_object(d, gc)) {
+        const PyGC_Head *gc = (const PyGC_Head *)(head.gc._gc_next & ~(uintptr_t)(sizeof(void *) - 1));
+        if (gc == list || ++d->objects > MAX_OBJECTS || !copy_head(d, &head, gc)) {
             return true;
         }
-        const PyTaskletObject *t = (const PyTaskletObject *)(gc + 1);
-        if (is_tasklet_type(d, Py_TYPE(t)) && is_suspended(t) && (t->next == NULL || t->flags.blocked)
-            && !put_tasklet(d, t)) {
+        if (is_tasklet_type(d, Py_TYPE(&head.object)) && is_suspended(&s, (const PyTaskletObject *)(gc + 1))
+            && (s.t.next == NULL || s.t.flags.blocked) && !put_tasklet(d, &s)) {
             return false;
         }
     }
@@ -178,12 +208,13 @@ slp_dump_tasklets(int fd, PyInterpreterState *interp)
     PyThreadState *tstate = PyInterpreterState_ThreadHead(interp);
     d.many_threads = tstate != NULL && PyThreadState_Next(tstate) != NULL;
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
-        const slp_thread *th = slp_thread_peek(tstate);
-        if (th == NULL || !slp_dump_readable(th, sizeof(slp_thread))) {
+        slp_thread th;
+        const slp_thread *at = slp_thread_peek(tstate);
+        if (at == NULL || !slp_dump_copy(&th, at, sizeof(th))) {
             continue;
         }
         any = true;
-        if (!put_run_queue(&d, th)) {
+        if (!put_run_queue(&d, &th)) {
             return;
         }
     }

@@ -4,8 +4,10 @@
  *   Python/dumptasklets.c   tasklets that do not run
  *
  * Everything here may run in a signal handler of a broken process, or in a thread without the GIL while
- * others run: no allocation, no lock, no Python call.  Nothing is read that slp_dump_readable() has not
- * tried, so that a damaged pointer ends a list, not the process.
+ * others run: no allocation, no lock, no Python call.  What comes and goes (tasklets, threads, frames) is
+ * looked at in copies that the kernel makes, since it may go between a look at it and the next; what lives
+ * long (types, code objects, names) is read where it is, once slp_dump_readable() has tried it.  So neither a
+ * damaged pointer nor a race ends the process; it ends a list.
  */
 #ifndef SLP_DUMP_H
 #define SLP_DUMP_H
@@ -14,6 +16,9 @@
 
 /* Can these bytes be read?  Asks the kernel, about 100 ns a page. */
 bool slp_dump_readable(const void *start, size_t size);
+
+/* Copy bytes that another thread may change or unmap meanwhile, about 300 ns.  False: they cannot be read. */
+bool slp_dump_copy(void *to, const void *from, size_t size);
 
 /* Is it a str object whose first characters, as many as are shown of one, can be read? */
 bool slp_dump_is_str(PyObject *text);
