@@ -84,7 +84,7 @@ is_tasklet_type(dump *d, PyTypeObject *type)
             d->is_tasklet = true;
             break;
         }
-        if (!slp_dump_copy(&type, &type->tp_base, sizeof(type))) {
+        if (!SLP_DUMP_FIELD(type, PyTypeObject, type, tp_base)) {
             break;
         }
     }
@@ -154,7 +154,7 @@ put_tasklet(dump *d, const suspect *s)
     if (t->flags.pinned && !t->flags.is_main) {
         slp_dump_text(d->fd, ", pinned");
     }
-    if (d->many_threads && slp_dump_copy(&id, &s->thread.tstate->thread_id, sizeof(id))) {
+    if (d->many_threads && SLP_DUMP_FIELD(id, PyThreadState, s->thread.tstate, thread_id)) {
         slp_dump_text(d->fd, ", thread 0x");
         _Py_DumpHexadecimal(d->fd, id, sizeof(id) * 2);
     }
@@ -170,7 +170,7 @@ put_run_queue(dump *d, const slp_thread *th)
     suspect s;
     const PyTaskletObject *t = th->current;
     for (int i = 0; i <= MAX_TASKLETS + 1; i++) {
-        if (!slp_dump_copy(&t, &t->next, sizeof(t)) || t == th->current) {
+        if (!SLP_DUMP_FIELD(t, PyTaskletObject, t, next) || t == th->current) {
             break;
         }
         if (is_suspended(&s, t) && !put_tasklet(d, &s)) {

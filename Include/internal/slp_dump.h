@@ -20,6 +20,10 @@ bool slp_dump_readable(const void *start, size_t size);
 /* Copy bytes that another thread may change or unmap meanwhile, about 300 ns.  False: they cannot be read. */
 bool slp_dump_copy(void *to, const void *from, size_t size);
 
+/* The same for a field of the struct that a pointer, which may be anything, leads to. */
+#define SLP_DUMP_FIELD(to, type, pointer, field)                                                   \
+    slp_dump_copy(&(to), (const char *)(pointer) + offsetof(type, field), sizeof(to))
+
 /* Is it a str object whose first characters, as many as are shown of one, can be read? */
 bool slp_dump_is_str(PyObject *text);
 
