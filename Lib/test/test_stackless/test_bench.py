@@ -10,6 +10,7 @@ import unittest
 import unittest.mock
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 TOOL = os.path.join(interpreters.SRCDIR or '', 'Tools', 'bench')
 
@@ -41,7 +42,7 @@ class OurFigures(unittest.TestCase):
                 else:
                     self.assertGreaterEqual(answer['value'], 0)
 
-
+    @needs_soft_switches
     def test_every_pickling_figure_gives_numbers(self):
         catalogue, measure = load('catalogue'), load('measure')
         for work in sorted({image.work for image in catalogue.IMAGES}):

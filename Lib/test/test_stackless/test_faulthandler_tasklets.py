@@ -99,7 +99,7 @@ class TestDumps(unittest.TestCase):
             print('%x %x' % (id(t), id(channel)), file=sys.stderr)
         ''')
         *_, tasklet, channel = report.split()
-        self.assertRegex(report, f'Tasklet 0x0*{tasklet} .* on channel 0x0*{channel}\\)')
+        self.assertRegex(report, f'Tasklet 0x0*{tasklet} .* on channel 0x0*{channel}[,)]')
 
     def test_only_the_current_thread(self):
         report = self.run_program('make(1); faulthandler.dump_traceback(all_threads=False)')

@@ -10,6 +10,7 @@ import textwrap
 import unittest
 
 from . import interpreters
+from .cases import needs_soft_switches
 
 PREAMBLE = interpreters.IMPORTS + '''
 import faulthandler, gc, greenlet, operator, stackless
@@ -671,6 +672,7 @@ class Garbage(GreenletCase):
             assert [ref() for ref in refs] == [None] * 4, refs
         ''')
 
+    @needs_soft_switches
     def test_a_blocked_tasklet_with_a_suspended_greenlet(self):
         """Dropped together with its channel: the greenlet gets its GreenletExit."""
         self.passes('''

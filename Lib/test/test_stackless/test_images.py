@@ -340,7 +340,10 @@ class TestAllowList(unittest.TestCase):
         self.assertIs(load(dump(samples.Greeter._prefix)), samples.Greeter._prefix)
         self.assertEqual(load(dump(greeter._prefix))(), "Dear x")
         self.assertEqual(load(dump(samples.Greeter._make))("y").name, "y")
-        t = stackless.tasklet(greeter._letter)()
+
+    @needs_soft_switches
+    def test_a_tasklet_in_a_method_with_an_underscore(self):
+        t = stackless.tasklet(samples.Greeter("x")._letter)()
         stackless.run()
         copy = load(dump(t))
         for paused in t, copy:
