@@ -86,9 +86,9 @@ def compiler():
 
 
 def cxx_compiler():
-    """The C++ compiler that belongs to compiler(), or another one; None if there is none."""
+    """The C++ compiler that belongs to compiler(): for the same machine.  None if there is none."""
     name = compiler()[0].replace('gcc', 'g++')
-    return name if 'g++' in name and shutil.which(name) else shutil.which('g++')
+    return shutil.which(name if 'g++' in name else 'g++')
 
 
 def compile_embedder(source, program, *options):
