@@ -271,14 +271,14 @@ class TestThreads(ContextCase):
         self.assertEqual(made[0].name, "orphan")
 
 
-class TestTraceFunctions(ContextCase):
-    """tasklet.trace_function and profile_function."""
+class TracedCase(ContextCase):
+    """Leaves trace and profile functions as they were, and has a tracer that logs the events of traced()."""
 
     def setUp(self):
         super().setUp()
-        trace, profile = sys.gettrace(), sys.getprofile()
-        self.addCleanup(sys.settrace, trace)
-        self.addCleanup(sys.setprofile, profile)
+        for module in sys, threading:
+            self.addCleanup(module.settrace, module.gettrace())
+            self.addCleanup(module.setprofile, module.getprofile())
 
     def tracer(self, frame, event, arg):
         if frame.f_code.co_name == "traced":
@@ -287,6 +287,10 @@ class TestTraceFunctions(ContextCase):
 
     def traced(self):
         pass
+
+
+class TestTraceFunctions(TracedCase):
+    """tasklet.trace_function and profile_function."""
 
     def body(self):
         schedule_remove()
@@ -399,22 +403,8 @@ class TestTraceFunctions(ContextCase):
         self.assertEqual(self.log, ["call", "line", "return"])
 
 
-class TestTracedAsThreads(ContextCase):
+class TestTracedAsThreads(TracedCase):
     """What threading.settrace() and threading.setprofile() set, new tasklets get while their thread is traced."""
-
-    def setUp(self):
-        super().setUp()
-        for module in sys, threading:
-            self.addCleanup(module.settrace, module.gettrace())
-            self.addCleanup(module.setprofile, module.getprofile())
-
-    def tracer(self, frame, event, arg):
-        if frame.f_code.co_name == "traced":
-            self.log.append(event)
-        return self.tracer
-
-    def traced(self):
-        pass
 
     def made(self, make):
         """What a tasklet sees of its own, made by `make` while the thread is traced."""
