@@ -79,8 +79,14 @@
 #  define COARSE_ON()           ((void)0)
 #endif
 
+/* The stack pointer lies in the frame's stack. */
+#define STACK_FITS()                                                                               \
+    (sp >= frame->localsplus                                                                       \
+     && sp <= frame->localsplus + frame->f_code->co_nlocalsplus + frame->f_code->co_stacksize)
+
 #define NEXT()                                                                                     \
     do {                                                                                           \
+        assert(STACK_FITS());                                                                      \
         FETCH();                                                                                   \
         RUN_TRACED_OR_NOT();                                                                       \
     } while (0)
@@ -483,12 +489,14 @@ run_untraced:
 
 /* Where soft function `asked` (slp_soft.h, with `top` as its last argument) has frames: drop `count` values
  * and run them. */
-#define ENTER_SOFT(asked, count)                                                                   \
+#define ENTER_SOFT(asked, count) ENTER_SOFT_PAST(asked, count, 0)
+#define ENTER_SOFT_PAST(asked, count, words)                                                       \
     do {                                                                                           \
         _PyInterpreterFrame *top;                                                                  \
         PyObject *answer_ = (asked);                                                               \
         if (answer_ == SLP_ENTER) {                                                                \
             DROP(count);                                                                           \
+            next += (words);                                                                       \
             RUN_FRAMES(top);                                                                       \
         }                                                                                          \
         if (answer_ == NULL) {                                                                     \

@@ -116,6 +116,12 @@ INSTRUCTION(BINARY_OP)
              && slp_is_python_operator(left, right, (int)oparg) && !HOOKED()) {
         RUN_OPERATOR(slp_shim_binary, (int)oparg, CACHES(BINARY_OP));
     }
+    else if (oparg == NB_INPLACE_ADD && PyList_CheckExact(left) && slp_may_loop_in_python(right) && !HOOKED()) {
+        ENTER_SOFT_PAST(slp_soft_list_add(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
+    }
+    else if (PyUnicode_CheckExact(left) && (oparg == NB_REMAINDER || oparg == NB_INPLACE_REMAINDER) && !HOOKED()) {
+        ENTER_SOFT_PAST(slp_soft_percent(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
+    }
     if (result == NULL) {
         /* A short cut that failed for want of memory is taken the long way, too. */
         result = binary_operators[oparg](left, right);

@@ -253,18 +253,9 @@ INSTRUCTION(LIST_TO_TUPLE)
 
 INSTRUCTION(UNPACK_SEQUENCE)
 {
-    if (slp_may_loop_in_python(sp[-1])) {
-        _PyInterpreterFrame *top;
-        PyObject *answer =
-            HOOKED() ? SLP_NOT_SOFT : slp_soft_unpack(tstate, frame, sp[-1], (int)oparg, -1, &top);
-        if (answer == NULL) {
-            ERROR();
-        }
-        if (answer == SLP_ENTER) {
-            DROP(1);
-            next += CACHES(UNPACK_SEQUENCE);
-            RUN_FRAMES(top);
-        }
+    if (slp_may_loop_in_python(sp[-1]) && !HOOKED()) {
+        ENTER_SOFT_PAST(slp_soft_unpack(tstate, frame, sp[-1], (int)oparg, -1, &top), 1,
+                        CACHES(UNPACK_SEQUENCE));
     }
     PyObject *sequence = *--sp;
     int failed = slp_unpack_iterable(tstate, sequence, oparg, -1, sp + oparg);

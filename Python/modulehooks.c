@@ -7,9 +7,11 @@
 #include "slp_pickle.h"
 #include "slp_softcall.h"
 
+extern PyObject *PyInit__collections(void);
 extern PyObject *PyInit__functools(void);
 extern PyObject *PyInit__pickle(void);
 extern PyObject *PyInit_itertools(void);
+PyObject *slp_init__collections(void);
 PyObject *slp_init__functools(void);
 PyObject *slp_init__pickle(void);
 PyObject *slp_init_itertools(void);
@@ -37,6 +39,13 @@ init_with_hook(PyObject *(*init)(void), int (*hook)(PyObject *module), PyModuleD
     slots[count] = (PyModuleDef_Slot){0, NULL};
     definition->m_slots = slots;
     return (PyObject *)definition;
+}
+
+PyObject *
+slp_init__collections(void)
+{
+    static PyModuleDef_Slot slots[MAX_SLOTS];
+    return init_with_hook(PyInit__collections, slp_soft_collections, slots);
 }
 
 PyObject *

@@ -97,7 +97,10 @@ slp_soft_init(void)
     slp_soft_async_init();
     slp_soft_asyncio_init();
     slp_soft_loops_init();
+    slp_soft_items_init();
     slp_soft_folds_init();
+    slp_soft_print_init();
+    slp_soft_format_init();
     slp_soft_sort_init();
     slp_protocol_init();
 }

@@ -5,6 +5,7 @@
 
 #include "slp_frame.h"
 #include "slp_ints.h"
+#include "slp_loops.h"
 #include "slp_softcall.h"
 
 /* A soft function with one argument, of a builtin with one, which C code checks otherwise. */
@@ -49,6 +50,20 @@ slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _
     return call_checked(tstate, below, obj, &_Py_ID(__len__), SLP_RESULT_LEN, top);
 }
 
+bool
+slp_has_python_repr(PyObject *obj)
+{
+    return slp_has_heap_type(obj) && Py_TYPE(obj)->tp_repr == slp_python_slots.type.tp_repr;
+}
+
+bool
+slp_has_python_str(PyObject *obj)
+{
+    return slp_has_heap_type(obj)
+           && (Py_TYPE(obj)->tp_str == slp_python_slots.type.tp_str
+               || (Py_TYPE(obj)->tp_str == PyBaseObject_Type.tp_str && slp_has_python_repr(obj)));
+}
+
 static PyObject *
 repr_of(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _PyInterpreterFrame **top)
 {
@@ -73,6 +88,19 @@ slp_soft_str(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _
 
 /* object.__format__, which is str() when there is no format (borrowed from object). */
 static PyObject *object_format;
+
+bool
+slp_has_python_format(PyObject *obj, PyObject *spec)
+{
+    if (!slp_has_heap_type(obj)) {
+        return false;
+    }
+    PyObject *found = _PyType_Lookup(Py_TYPE(obj), &_Py_ID(__format__));
+    if (found == object_format) {
+        return (spec == NULL || PyUnicode_GET_LENGTH(spec) == 0) && slp_has_python_str(obj);
+    }
+    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type);
+}
 
 static PyObject *
 format_of(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, PyObject *spec,
@@ -313,13 +341,19 @@ soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyO
     return slp_enter_above(tstate, below, slp_shim_default, SLP_ENTRY_NEXT, args + 1, 1, next, args, 1, top);
 }
 
-/* type(cls).name(cls, obj), whose truth is the answer. */
+/* type(cls).name(cls, obj), whose truth is the answer; of many classes, by the builtin `function`. */
 static PyObject *
-check_class(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *cls, PyObject *name, PyObject *obj,
-            _PyInterpreterFrame **top)
+check_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function, PyObject *cls,
+            PyObject *name, PyObject *obj, _PyInterpreterFrame **top)
 {
     if (PyType_CheckExact(cls)) {
         return SLP_NOT_SOFT;
+    }
+    if (PyTuple_CheckExact(cls) || !PyType_Check(cls)) {
+        PyObject *answer = slp_soft_any_class(tstate, below, function, name, obj, cls, top);
+        if (answer != SLP_NOT_SOFT) {
+            return answer;
+        }
     }
     PyFunctionObject *func = slp_python_method(Py_TYPE(cls), name);
     PyObject *args[2] = {cls, obj};
@@ -335,7 +369,7 @@ slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject 
     if (Py_IS_TYPE(obj, (PyTypeObject *)type)) {
         return Py_NewRef(Py_True);
     }
-    return check_class(tstate, below, type, &_Py_ID(__instancecheck__), obj, top);
+    return check_class(tstate, below, "isinstance", type, &_Py_ID(__instancecheck__), obj, top);
 }
 
 static PyObject *
@@ -352,7 +386,7 @@ soft_issubclass(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *sel
 {
     return nargs != 2 || kwnames != NULL
                ? SLP_NOT_SOFT
-               : check_class(tstate, below, args[1], &_Py_ID(__subclasscheck__), args[0], top);
+               : check_class(tstate, below, "issubclass", args[1], &_Py_ID(__subclasscheck__), args[0], top);
 }
 
 void

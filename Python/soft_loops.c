@@ -1,4 +1,4 @@
-/* What exhausts an iterator: list(g), tuple(g), set(g), [*g], f(*g), a, b = g, list.extend, str.join
+/* What exhausts an iterator: list(g), tuple(g), set(g), [*g], f(*g), a, b = g, l += g, list.extend, str.join
  * (slp_loops.h).
  */
 #include "slp_loops.h"
@@ -77,6 +77,12 @@ slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, 
     case SLP_LOOP_JOIN:
         return PyUnicode_Check(values[0]) ? PyUnicode_Join(values[0], values[count - 1])
                                           : _PyBytes_Join(values[0], values[count - 1]);
+    case SLP_LOOP_BYTES: {
+        PyObject *bytes = values[count - 1];
+        return PyBytes_FromStringAndSize(PyByteArray_AS_STRING(bytes), PyByteArray_GET_SIZE(bytes));
+    }
+    case SLP_LOOP_FORMAT:
+        return slp_format_done(values[0]);
     case SLP_LOOP_FALSE:
         return Py_NewRef(Py_False);
     case SLP_LOOP_FOUND:
@@ -160,6 +166,9 @@ ONE_ITERABLE(soft_tuple, false, PyList_New(0), shim_tuple)
 ONE_ITERABLE(soft_set, PyAnySet_Check(args[0]), PySet_New(NULL), shim_set)
 ONE_ITERABLE(soft_frozenset, PyAnySet_Check(args[0]), PySet_New(NULL), shim_frozenset)
 ONE_ITERABLE(soft_list_extend, self == args[0], Py_NewRef(self), shim_extend)
+ONE_ITERABLE(soft_set_union, !PySet_CheckExact(self) || PyAnySet_Check(args[0]), PySet_New(self), shim_set)
+ONE_ITERABLE(soft_frozenset_union, !PyFrozenSet_CheckExact(self) || PyAnySet_Check(args[0]), PySet_New(self),
+             shim_frozenset)
 ONE_ITERABLE(soft_set_update, PyAnySet_Check(args[0]), Py_NewRef(self), shim_update)
 
 static PyObject *
@@ -202,6 +211,17 @@ slp_soft_extend(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *con
     return PyAnySet_Check(iterable)
                ? SLP_NOT_SOFT
                : fill(tstate, below, shim_set_display, Py_NewRef(container), iterable, top);
+}
+
+PyObject *
+slp_soft_list_add(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *list, PyObject *iterable,
+                  _PyInterpreterFrame **top)
+{
+    PyNumberMethods *number = Py_TYPE(iterable)->tp_as_number;
+    if ((number != NULL && number->nb_add != NULL) || !slp_loops_in_python(iterable)) {
+        return SLP_NOT_SOFT;
+    }
+    return fill(tstate, below, shim_list, Py_NewRef(list), iterable, top);
 }
 
 PyObject *
@@ -287,6 +307,8 @@ slp_soft_loops_init(void)
     slp_soft_register_class(&PyFrozenSet_Type, soft_frozenset);
     slp_soft_register_method(&PyList_Type, "extend", soft_list_extend);
     slp_soft_register_method(&PySet_Type, "update", soft_set_update);
+    slp_soft_register_method(&PySet_Type, "union", soft_set_union);
+    slp_soft_register_method(&PyFrozenSet_Type, "union", soft_frozenset_union);
     slp_soft_register_method(&PyUnicode_Type, "join", soft_join);
     slp_soft_register_method(&PyBytes_Type, "join", soft_join);
 }

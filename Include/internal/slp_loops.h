@@ -1,5 +1,6 @@
 /* Builtins that exhaust an iterator, or call a function again and again, as loops of shims: list(g), sum(g),
- * sorted(xs, key=f), a, b = g (Python/soft_loops.c, Python/soft_folds.c, Python/soft_sort.c).
+ * sorted(xs, key=f), a, b = g, print(*xs), "%s" % x (Python/soft_loops.c, Python/soft_items.c,
+ * Python/soft_folds.c, Python/soft_sort.c, Python/soft_print.c, Python/soft_format.c).
  *
  * Where Python code is behind the iterator or the function, a shim is pushed whose bytecode is the loop:
  *
@@ -18,12 +19,14 @@ typedef enum {
     SLP_LOOP_TUPLE,        /* [..., list]: as a tuple */
     SLP_LOOP_FROZENSET,    /* [..., set]: as a frozenset */
     SLP_LOOP_JOIN,         /* [separator, iterable, list]: as a str, or as bytes */
+    SLP_LOOP_FORMAT,       /* [texts]: as one str, what a format comes to */
     SLP_LOOP_FALSE,        /* any() has found nothing, all() something */
     SLP_LOOP_FOUND,        /* [negate, ...]: `in` has found the object */
     SLP_LOOP_NOT_FOUND,
     SLP_LOOP_MIN_EMPTY,    /* [default, ...]: the default, or ValueError */
     SLP_LOOP_MAX_EMPTY,
     SLP_LOOP_REDUCE_EMPTY, /* reduce() has nothing to begin with: TypeError */
+    SLP_LOOP_BYTES,        /* [..., bytearray]: as bytes */
     SLP_LOOP_SORT,         /* [.., reverse, items, None, keys]: the items, sorted */
     SLP_LOOP_SORT_BY_KEYS, /* [iterable, reverse, items, key, keys]: the same, by their keys */
     SLP_LOOP_SORT_IN_PLACE, /* [list, reverse, items, key, keys]: None; the list is sorted */
@@ -49,6 +52,26 @@ int slp_loop_hint(PyObject *iterable, Py_ssize_t size);
  * exception. */
 PyObject *slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, Py_ssize_t count);
 
+/* What becomes of an item: the argument of SLP_TAKE_ITEM. */
+typedef enum {
+    SLP_TAKE_PAIR,         /* a key and its value, for a dict; the state is how many it has had, an int */
+    SLP_TAKE_BYTES,        /* a byte, for a bytearray that bytes are made of, */
+    SLP_TAKE_BYTEARRAY,    /* or that is the result; no state */
+    SLP_TAKE_COUNT,        /* a key of a dict, whose value grows by one; no state */
+    SLP_TAKE_CALL,         /* the state is called with it */
+} slp_taker;
+
+/* SLP_TAKE_ITEM: let `container` have the item.  -1 with an exception. */
+int slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObject **state, PyObject *item);
+
+/* SLP_FORMAT_PIECE: does the text of this piece of a format come of a call?  (Borrowed.) */
+bool slp_format_needs_call(PyThreadState *tstate, PyObject *piece, PyObject **callable, PyObject **args);
+/* Append the text of a piece, whose call has made `made` (NULL where there was none).  -1 with an exception. */
+int slp_format_piece(PyThreadState *tstate, PyObject *list, PyObject *piece, PyObject *made);
+
+/* What the texts of all pieces come to. */
+PyObject *slp_format_done(PyObject *texts);
+
 /* Instructions; soft functions but for what is said. */
 
 /* LIST_EXTEND and SET_UPDATE: nothing is pushed. */
@@ -64,6 +87,17 @@ PyObject *slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, P
 PyObject *slp_soft_reduce(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self,
                           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                           _PyInterpreterFrame **top);
+/* list += iterable. */
+PyObject *slp_soft_list_add(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *list,
+                            PyObject *iterable, _PyInterpreterFrame **top);
+/* format % args, of an exact str. */
+PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format, PyObject *args,
+                           _PyInterpreterFrame **top);
+/* isinstance(obj, classes) or issubclass(), by the name of the builtin and of the special method: the classes
+ * of a tuple or union are asked one by one. */
+PyObject *slp_soft_any_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function,
+                             PyObject *method, PyObject *obj, PyObject *classes,
+                             _PyInterpreterFrame **top);
 /* CALL_FUNCTION_EX: callable(*iterable, **kwargs), kwargs a dict or NULL. */
 PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
                              PyObject *iterable, PyObject *kwargs, _PyInterpreterFrame **top);
@@ -96,7 +130,10 @@ PyCodeObject *slp_loop_make(const char *name, int stacksize, const uint8_t *code
 
 /* Registration, called by slp_soft_init(). */
 void slp_soft_loops_init(void);
+void slp_soft_items_init(void);
 void slp_soft_folds_init(void);
+void slp_soft_print_init(void);
+void slp_soft_format_init(void);
 void slp_soft_sort_init(void);
 
 /* Code of loops: calls and comparisons with their caches. */

@@ -222,6 +222,10 @@ PyObject *slp_soft_raise(PyThreadState *tstate, _PyInterpreterFrame *below, PyOb
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                        _PyInterpreterFrame **top);
+/* Do str(obj), repr(obj), or format(obj, spec) call a Python function?  A `spec` of NULL may be any. */
+bool slp_has_python_str(PyObject *obj);
+bool slp_has_python_repr(PyObject *obj);
+bool slp_has_python_format(PyObject *obj, PyObject *spec);
 PyObject *slp_soft_str(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                        _PyInterpreterFrame **top);
 PyObject *slp_soft_iter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,

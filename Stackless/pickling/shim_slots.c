@@ -13,6 +13,7 @@
  *   f  a function                 l  a list (q: exactly a list)
  *   h  the calls of a class's hooks (Python/soft_classhooks.c)
  *   z  a call of an extension's soft function          b  bytes
+ *   M  a dict or an instance of a subclass              B  a bytearray
  *
  * Shims without a row are twins: ordinary bytecode under a name, which has a stack map.
  */
@@ -149,6 +150,25 @@ static const stack_row rows[] = {
     {"<reduce from the first>", ">", "ooooo", VALUE, 0},
     {"<in>", "1", "oooo", ITEM, 0},
     {"<in>", "9", "ooooo", VALUE, 0},
+    {"<any class>", "<", "oooo", VALUE, 0},
+    {"<dict of>", "0", "odI", VALUE, 0},
+    {"<dict of>", "1", "odIo", ITEM, 0},
+    {"<dict.update>", "0", "oMI", VALUE, 0},
+    {"<dict.update>", "1", "oMIo", ITEM, 0},
+    {"<bytes of>", "0", "oBo", VALUE, 0},
+    {"<bytes of>", "1", "oBoo", ITEM, 0},
+    {"<bytearray of>", "0", "oBo", VALUE, 0},
+    {"<bytearray of>", "1", "oBoo", ITEM, 0},
+    {"<deque of>", "0", "ooo", VALUE, 0},
+    {"<deque of>", "1", "oooo", ITEM, 0},
+    {"<deque.extend>", "0", "ooo", VALUE, 0},
+    {"<deque.extend>", "1", "oooo", ITEM, 0},
+    {"<count elements>", "0", "oMo", VALUE, 0},
+    {"<count elements>", "1", "oMoo", ITEM, 0},
+    {"<print>", "<O", "oosnooo", VALUE, 0},
+    {"<print>", "H", "oosnoooNo", VALUE, 0},
+    {"<print>", "_h", "oosno", VALUE, 0},
+    {"<format pieces>", "3", "qoo", VALUE, 0},
     {"<soft function>", "0", "z", VALUE, 0},
     {"<soft request>", "024", "", VALUE, 0},
     {"<sorted>", "0", "oolol", VALUE, 0},
@@ -218,6 +238,10 @@ fits(char letter, PyObject *value, int limit)
         return PyList_CheckExact(value);
     case 'S':
         return PyAnySet_Check(value);
+    case 'B':
+        return PyByteArray_CheckExact(value);
+    case 'M':
+        return PyDict_Check(value);
     case 'b':
         return PyBytes_Check(value);
     case 's':

@@ -22,7 +22,7 @@ MANIFEST = os.path.join(HERE, 'manifest')
 KINDS = ('replace', 'redirect', 'drop')
 OUR_MODULES = ('_stackless',)
 # Modules of the base that we look at when they are imported: Python/modulehooks.c has slp_init_NAME() for each.
-HOOKED_MODULES = ('_functools', 'itertools', '_pickle')
+HOOKED_MODULES = ('_collections', '_functools', 'itertools', '_pickle')
 # What we may export: our API, and as the base does, the built-in modules' init functions.
 PUBLIC_PREFIXES = ('PyStackless_', 'PyTasklet_', 'PyChannel_', 'PyStacklessFunctionDeclaration_', 'Py_UnwindToken',
                    *('PyInit_' + name for name in OUR_MODULES))

@@ -285,6 +285,35 @@ def folds():
     return out
 
 
+class Asked(type):
+    def __instancecheck__(cls, obj):
+        return pause(obj)
+
+
+class Yes(metaclass=Asked):
+    pass
+
+
+class Log:
+    def write(self, text):
+        pause()
+
+    def flush(self):
+        pause()
+
+
+def takers():
+    letters = collections.deque(numbers(2))
+    letters.extend(numbers(2))
+    pairs = {}
+    pairs.update((x, x) for x in numbers(2))
+    numbers_ = [0]
+    numbers_ += numbers(2)
+    print(Thing(1), file=Log(), flush=True)
+    return [letters, collections.Counter(numbers(2)), pairs, numbers_, dict((x, 1) for x in numbers(2)), bytes(numbers(2)), bytearray(numbers(2)),
+            {1}.union(numbers(2)), "%s" % Thing(1), "{:>9}{!r}".format(1, Thing(2)), isinstance(0, (str, Yes, (Yes, int)))]
+
+
 def unpacking():
     a, b = numbers(2)
     c, *d, (e, *f) = *numbers(2), numbers(1)
@@ -383,7 +412,7 @@ def raising():
         return colorsys
 
 
-PROGRAMS = [folds, unpacking, shims, sequence, async_generators, raising, loops, handlers, stars, managers,
+PROGRAMS = [folds, takers, unpacking, shims, sequence, async_generators, raising, loops, handlers, stars, managers,
             generators, comprehensions, special_methods, closures, matching, coroutines, channels, contexts, deep,
             partials]
 

@@ -290,7 +290,7 @@ def matching(subject=None):
 def code_objects():
     space = {'probe': probe}
     exec('class Body:\n    x = probe(1)\n    def f(self):\n        return probe(2)\n', space)
-    return space['Body'].x, space['Body']().f(), eval('probe(3) + probe(4)', space)
+    return space['Body'].x, space['Body']().f(), eval(compile('probe(3) + probe(4)', '<sum>', 'eval'), space)
 
 
 def loops(n=6):

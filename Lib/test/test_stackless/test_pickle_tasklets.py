@@ -1,5 +1,6 @@
 """Tasklets and channels pickle: suspended in any construct, they go on after loading."""
 
+import collections
 import contextlib
 import contextvars
 import functools
@@ -249,6 +250,57 @@ def loops():
             min(waiting([3, 1, 2])), max([3, 1, 2], key=key), min(3, 1, key=key), sorted(waiting([2, 3, 1])),
             sorted([2, 3, 1], key=key), "-".join(waiting("ab")), 2 in waiting([1, 2]), 5 not in waiting([1, 2]),
             [*waiting("ab"), *waiting("c")], {*waiting([1])}, wrapped(*waiting([1]), b=2)]
+
+
+class Asked(type):
+    def __instancecheck__(cls, obj):
+        return wait(obj == cls.__name__)
+
+    def __subclasscheck__(cls, obj):
+        return wait(obj.__name__ == cls.__name__)
+
+
+class A(metaclass=Asked):
+    pass
+
+
+class B(metaclass=Asked):
+    pass
+
+
+class Log:
+    def __init__(self):
+        self.text = ""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self, wait("_" + name))
+
+    def _write(self, text):
+        self.text += wait(text)
+
+    def _flush(self):
+        wait()
+
+
+@program
+def takers():
+    counts, numbers, log = collections.Counter("ab"), collections.deque([0], 3), Log()
+    pairs, items_ = {0: 0}, [0]
+    counts.update(wait(x) for x in "abc")
+    numbers.extend(wait(x) for x in range(4))
+    numbers.extendleft(wait(x) for x in "xy")
+    pairs.update((x, wait(x)) for x in range(2))
+    items_ += (wait(x) for x in range(2))
+    print(1, Waiting(2), "three", file=log, flush=True)
+    print(end=".", file=log)
+    return [counts, numbers, pairs, items_, log.text, dict((wait(x), 1) for x in "ab"), bytes(wait(x) for x in range(3)),
+            bytearray(wait(x) for x in range(3)), collections.deque(wait(x) for x in range(3)),
+            collections.deque((wait(x) for x in range(3)), maxlen=2), {1}.union(wait(x) for x in range(3)),
+            frozenset([1]).union(wait(x) for x in range(3)), isinstance("B", (int, A, B)), isinstance("C", A | B),
+            "%s and %-20r" % (Waiting(1), Waiting(2)), "{}{!r:>20}{x}".format(Waiting(1), Waiting(2), x=Waiting(3)),
+            isinstance("B", (A, (bytes, B))), issubclass(A, (B, A)), issubclass(int, (A, B))]
 
 
 @program

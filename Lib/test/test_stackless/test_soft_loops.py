@@ -1,6 +1,8 @@
 """What exhausts an iterator in Python, or calls a key function, takes no C stack, and is what it is in CPython."""
 
+import collections
 import functools
+import io
 import re
 import unittest
 
@@ -42,6 +44,12 @@ def updated(x):
     return result
 
 
+def grown(x):
+    result = [0]
+    result += x
+    return result
+
+
 def sort(key):
     result = [1]
     result.sort(key=key)
@@ -55,9 +63,47 @@ EXHAUSTERS = {
     "(*,)": lambda x: (0, *x), "f(*)": lambda x: received(*x), "f(*, **)": lambda x: received(*x, key=1),
     "unpack": unpack, "starred": unpack_starred, "starred before": starred_before,
     "list.extend": extended, "set.update": updated,
+    "+=": grown, "set.union": lambda x: {1}.union(x), "frozenset.union": lambda x: frozenset().union(x),
     "in": lambda x: 3 in x, "not in": lambda x: 3 not in x, "max, default": lambda x: max(x, default=1),
     "reduce": lambda x: functools.reduce(max, x), "reduce, initial": lambda x: functools.reduce(lambda a, b: b, x, 0),
 }
+
+#: The same, of iterators that are generators or the base's.
+ITEM_TAKERS = {
+    "bytes": bytes, "bytearray": bytearray, "deque": collections.deque, "deque, maxlen": lambda x: collections.deque(x, 1),
+    "deque.extend": lambda x: collections.deque().extend(x), "Counter": collections.Counter,
+    "deque.extendleft": lambda x: collections.deque().extendleft(x), "dict": lambda x: dict((i, i) for i in x),
+    "dict.update": lambda x: {}.update((i, i) for i in x),
+}
+
+
+class ClassAskedInPython(type):
+    def __instancecheck__(cls, obj):
+        return cls.ask(obj)
+
+    def __subclasscheck__(cls, obj):
+        return cls.ask(obj)
+
+
+class Text:
+    """What str() and print() have to ask, and a file to write to."""
+
+    def __init__(self, ask):
+        self.ask = ask
+
+    def __str__(self):
+        self.ask(1)
+        return "text"
+
+    def write(self, text):
+        self.ask(text)
+
+    flush = __str__
+
+
+def asked(ask):
+    return ClassAskedInPython("Asked", (), {"ask": staticmethod(ask)})
+
 
 #: What calls key(x).
 KEYS = {
@@ -65,6 +111,12 @@ KEYS = {
     "max": lambda key: max(1, 2, key=key), "sorted, generator": lambda key: sorted(generator(int), key=key),
     "list(map)": lambda key: list(map(key, [1])), "sum(map)": lambda key: sum(map(key, (1,))),
     "join": lambda key: "".join(str(key(x)) for x in [1]), "unpack_ex": lambda key: unpack_starred(map(key, [1])),
+    "isinstance, many": lambda key: isinstance(5, (str, asked(key), int)),
+    "isinstance, nested": lambda key: isinstance(5, (str, (bytes, asked(key)), int)),
+    "isinstance, union": lambda key: isinstance(5, str | asked(key)),
+    "issubclass, many": lambda key: issubclass(int, (str, asked(key))),
+    "print": lambda key: print(Text(key), file=io.StringIO()), "print, file": lambda key: print(1, file=Text(key)),
+    "print, flush": lambda key: print(end="", file=Text(lambda x: x or key(x)), flush=True),
     "reduce": lambda key: functools.reduce(lambda x, y: key(y), [1, 2]),
     "reduce, initial": lambda key: functools.reduce(lambda x, y: key(y), [1], 0),
     "bytes.join": lambda key: b"".join(str(key(x)).encode() for x in [1]),
@@ -85,6 +137,16 @@ class Depth(unittest.TestCase):
 
                     def again():
                         exhaust(make(lambda: recursion.step(again, 1)))
+                    self.check(recursion, again)
+
+    def test_items(self):
+        for name, take in ITEM_TAKERS.items():
+            for make in generator, lambda f: map(lambda x: f(), [1]):
+                with self.subTest(name, make=make):
+                    recursion = Recursion()
+
+                    def again():
+                        take(make(lambda: recursion.step(again, 1)))
                     self.check(recursion, again)
 
     def test_keys(self):
@@ -118,7 +180,7 @@ class Suspended(LeavesNoTasklets, unittest.TestCase):
 
 
 PROGRAM = r'''
-import functools, sys
+import collections, functools, sys
 
 def g(*a): yield from a
 def failing(*a):
@@ -157,6 +219,12 @@ def starred_first(x): *a, b = x; return a, b
 def starred_last(x): a, b, *c = x; return a, b, c
 def extend(x): l = [1]; l.extend(x); return l
 def update(x): s = {1}; s.update(x); return sorted(s, key=str)
+def grow(x): l = [1]; l += x; return l
+def dict_update(x): d = {"a": 0}; d.update(x); return d
+def deque_extend(x): d = collections.deque([0], 3); d.extend(x); return d
+def deque_extendleft(x): d = collections.deque([0], 3); d.extendleft(x); return d
+class Counts(collections.Counter):
+    def __setitem__(self, key, value): print("set", key, value); super().__setitem__(key, value)
 def star(*a, **k): return a, k
 def show(f):
     try:
@@ -177,6 +245,14 @@ ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozens
     lambda x: functools.reduce(lambda a, b: [a, b], x), lambda x: functools.reduce(lambda a, b: [a, b], x, 0),
     lambda x: functools.reduce(3, x), lambda x: functools.reduce(max, x), lambda x: functools.reduce(lambda: 0, x, x),
     lambda x: functools.reduce(lambda a, b: 0, 5), lambda x: functools.reduce(lambda a, b: 0, x, 1, 2),
+    grow, lambda x: sorted({0}.union(x), key=str), lambda x: sorted(frozenset([0]).union(x), key=str), bytes, bytearray,
+    lambda x: sorted({1}.union(x, x), key=str), lambda x: dict((a, 1) for a in x), dict, dict_update, lambda x: dict(x, a=1),
+    lambda x: dict([a, 2] for a in x), lambda x: dict(iter([a, 1]) for a in x), lambda x: dict((a, 2, 3) for a in x),
+    lambda x: dict(a + "b" for a in x), collections.deque, lambda x: collections.deque(x, 2), deque_extend,
+    deque_extendleft, lambda x: collections.deque(x, maxlen=1), lambda x: collections.deque(x, maxlen=-1),
+    lambda x: collections.deque(x, 0), lambda x: collections.deque(iterable=x), lambda x: collections.deque(x, bad=1),
+    collections.Counter, Counts, lambda x: collections.Counter(a for a in [*x] * 2), lambda x: bytes(a + 253 for a in x),
+    lambda x: bytearray(a * 100 for a in x), lambda x: bytes(x, "ascii"),
     lambda x: max(*x, key=lambda v: v), lambda x: min(x, bad=1), lambda x: list(x, x), lambda x: sorted(x, key=3)]
 MAKERS = [g, failing, I, AnotherIterator, Dying, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
     lambda *a: map(lambda x: x, a), lambda *a: zip(g(*a), a)]
@@ -201,6 +277,60 @@ show(lambda: sort([3, 1, 2], key=lambda v: v, reverse="no"))
 for key in look, append, nested, fail:
     show(lambda: sort(L, key=key))
     print(L)
+
+class Meta(type):
+    def __instancecheck__(cls, obj): print("asked about", obj); return cls.answer
+    def __subclasscheck__(cls, obj): print("asked about", obj.__name__); return cls.answer
+class Yes(metaclass=Meta): answer = [1]
+class No(metaclass=Meta): answer = ""
+class Fails(metaclass=Meta): answer = NoBool()
+for classes in (No, Yes, Fails), (No, No), (int, Yes), (No, int), (No, (No, Yes)), (No, 5), (5, No), (), (No, ()), \
+        No | str, No | Yes, str | None | No, (No | bytes, int), (No, list[int]), No | list[int], (No, int | str):
+    for _ in range(3):
+        show(lambda: isinstance(7, classes))
+        show(lambda: issubclass(int, classes))
+
+class Log:
+    def write(self, *args): print("write", args, file=sys.__stdout__)
+    def flush(self, *args): print("flush", args, file=sys.__stdout__); return 1 // self.n
+    n = 1
+class Proxy:
+    def __getattr__(self, name): print("getattr", name, file=sys.__stdout__); return getattr(Log(), name)
+class Broken(Log):
+    def write(self, text): raise OSError(text)
+class NoFlush:
+    write = print
+class Text:
+    def __str__(self): return "Text()"
+class Repr:
+    def __repr__(self): return "Repr()"
+class Wrong:
+    def __str__(self): return 5
+class Words(str):
+    def __str__(self): return "other words"
+failing_flush = Log()
+failing_flush.n = 0
+for file in Log(), Proxy(), Broken(), None, sys.__stdout__, NoFlush(), object(), 5, failing_flush:
+    for args in (), (1,), ("a", Text()), (Repr(), 2, 3), (1, Wrong(), 2), (Words("w"),):
+        show(lambda: print(*args, file=file))
+        show(lambda: print(*args, file=file, sep=", ", end="."))
+        show(lambda: print(*args, file=file, sep=Words("s"), end=None, flush=True))
+        show(lambda: print(*args, file=file, sep=None, flush=[1]))
+        show(lambda: print(*args, file=file, sep=5))
+        show(lambda: print(*args, file=file, end=b""))
+        show(lambda: print(*args, file=file, other=b""))
+        sys.stdout = file
+        try:
+            print(*args, flush=True)
+        except Exception as e:
+            print(repr(e), file=sys.__stdout__)
+        finally:
+            sys.stdout = sys.__stdout__
+del sys.stdout
+try: print(Text())
+except Exception as e: error = e
+sys.stdout = sys.__stdout__
+print(repr(error))
 
 events = []
 def tracer(frame, event, arg):
