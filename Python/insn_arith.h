@@ -116,10 +116,12 @@ INSTRUCTION(BINARY_OP)
              && slp_is_python_operator(left, right, (int)oparg) && !HOOKED()) {
         RUN_OPERATOR(slp_shim_binary, (int)oparg, CACHES(BINARY_OP));
     }
-    else if (oparg == NB_INPLACE_ADD && PyList_CheckExact(left) && slp_may_loop_in_python(right) && !HOOKED()) {
+    else if (oparg == NB_INPLACE_ADD && PyList_CheckExact(left) && slp_may_loop_in_python(right)
+             && !HOOKED()) {
         ENTER_SOFT_PAST(slp_soft_list_add(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
     }
-    else if (PyUnicode_CheckExact(left) && (oparg == NB_REMAINDER || oparg == NB_INPLACE_REMAINDER) && !HOOKED()) {
+    else if ((oparg == NB_REMAINDER || oparg == NB_INPLACE_REMAINDER) && PyUnicode_CheckExact(left)
+             && !HOOKED()) {
         ENTER_SOFT_PAST(slp_soft_percent(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
     }
     if (result == NULL) {

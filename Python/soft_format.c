@@ -1,7 +1,7 @@
 /* "%s and %d" % (a, b) and "{} and {:>8}".format(a, b), where an argument's text is made by Python code.
  *
- * C would call it in the middle of its own work.  So the format is cut into pieces that have one argument each,
- * the texts are asked for one by one, as calls of <format pieces>, and C fits each of them into its piece:
+ * C would call it in the middle of its own work.  So the format is cut into pieces that have one argument
+ * each, the texts are asked for one by one, as calls of <format pieces>, and C fits each into its piece:
  *
  *      "%s and %5r." % (a, b)
  *
@@ -9,8 +9,8 @@
  *      (repr, (b,), " and %5s", None)   ──> repr(b) ──> " and %5s" % text    ├──> joined
  *      "."                                                                   ┘
  *
- * That is for formats that are plain, and right: C does those that name keys, attributes or items, take a width
- * from the arguments, or raise an error.
+ * That is for formats that are plain, and right: C does those that name keys, attributes or items, take a
+ * width from the arguments, or raise an error.
  */
 #include "slp_loops.h"
 
@@ -25,7 +25,7 @@ enum {
     CALL_OF,        /* what makes the text: str, repr, or format; None: C does it all */
     ARGS,           /* its arguments, a tuple; the object itself is the first of them */
     BEFORE,         /* a str: what comes before the text; with %, what the text is fitted in */
-    SPEC,           /* a str: what the text is formatted with; None: % does that; True: nothing is left to do */
+    SPEC,           /* a str: what the text is formatted with; None: % does that; True: it is ready */
     PIECE_SIZE,
 };
 
@@ -53,8 +53,8 @@ slp_format_needs_call(PyThreadState *tstate, PyObject *piece, PyObject **callabl
     return true;
 }
 
-/* before % text.  The text may be an instance of a subclass with a __str__ of its own, which is not asked; where
- * nothing is added to it, the result is that instance. */
+/* before % text.  The text may be an instance of a subclass with a __str__ of its own, which is not asked;
+ * where nothing is added to it, the result is that instance. */
 static PyObject *
 fit(PyObject *before, PyObject *text)
 {
@@ -239,7 +239,8 @@ cut_percent(PyThreadState *tstate, PyObject *pieces, part spec, PyObject *value)
 }
 
 static outcome
-cut_percents(PyThreadState *tstate, PyObject *pieces, PyObject *format, PyObject *const *values, Py_ssize_t count)
+cut_percents(PyThreadState *tstate, PyObject *pieces, PyObject *format, PyObject *const *values,
+             Py_ssize_t count)
 {
     Py_ssize_t length = PyUnicode_GET_LENGTH(format);
     Py_ssize_t start = 0, taken = 0;
@@ -357,7 +358,7 @@ cut_field(PyThreadState *tstate, PyObject *pieces, PyObject *before, part field,
     return add_piece(pieces, NULL, PyTuple_Pack(1, value), before, spec);
 }
 
-/* The text from `start` on, where brace and brace are one, up to a single one at *end or the end of the format. */
+/* The text from `start` on, where brace and brace are one, up to a single one at *end or the format's end. */
 static PyObject *
 literal(PyObject *format, Py_ssize_t start, Py_ssize_t *end)
 {
@@ -415,13 +416,19 @@ cut_fields(PyThreadState *tstate, PyObject *pieces, PyObject *format, arguments 
 
 /* --- soft functions -------------------------------------------------------------------------------- */
 
-/* Push the shim for a format that has been cut into `pieces`. */
+/* Push the shim for a format that has been cut into `pieces` (stolen), if so. */
 static PyObject *
-format_pieces(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *pieces, _PyInterpreterFrame **top)
+format_pieces(PyThreadState *tstate, _PyInterpreterFrame *below, outcome cut, PyObject *pieces,
+              _PyInterpreterFrame **top)
 {
+    if (cut != CUT) {
+        Py_XDECREF(pieces);
+        return cut == FAILED ? NULL : SLP_NOT_SOFT;
+    }
     PyObject *iterator = PyObject_GetIter(pieces);
     PyObject *texts = PyList_New(0);
     PyObject *answer = NULL;
+    Py_DECREF(pieces);
     if (iterator != NULL && texts != NULL) {
         PyObject *values[] = {texts, iterator};
         answer = slp_enter_loop(tstate, below, shim_pieces, 0, values, 2, top);
@@ -447,9 +454,7 @@ slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *fo
     }
     PyObject *pieces = PyList_New(0);
     outcome cut = pieces == NULL ? FAILED : cut_percents(tstate, pieces, format, values, count);
-    PyObject *answer = cut == CUT ? format_pieces(tstate, below, pieces, top) : cut == FAILED ? NULL : SLP_NOT_SOFT;
-    Py_XDECREF(pieces);
-    return answer;
+    return format_pieces(tstate, below, cut, pieces, top);
 }
 
 static PyObject *
@@ -459,7 +464,8 @@ soft_str_format(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *sel
     Py_ssize_t count = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     bool soft = false;
     for (Py_ssize_t i = 0; !soft && i < count; i++) {
-        soft = slp_has_python_str(args[i]) || slp_has_python_repr(args[i]) || slp_has_python_format(args[i], NULL);
+        soft = slp_has_python_str(args[i]) || slp_has_python_repr(args[i])
+               || slp_has_python_format(args[i], NULL);
     }
     if (!soft) {
         return SLP_NOT_SOFT;
@@ -467,9 +473,7 @@ soft_str_format(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *sel
     arguments from = {args, nargs, kwnames, 0};
     PyObject *pieces = PyList_New(0);
     outcome cut = pieces == NULL ? FAILED : cut_fields(tstate, pieces, self, &from);
-    PyObject *answer = cut == CUT ? format_pieces(tstate, below, pieces, top) : cut == FAILED ? NULL : SLP_NOT_SOFT;
-    Py_XDECREF(pieces);
-    return answer;
+    return format_pieces(tstate, below, cut, pieces, top);
 }
 
 void

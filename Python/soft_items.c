@@ -122,7 +122,7 @@ slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObjec
 
 /* --- who takes ------------------------------------------------------------------------------------- */
 
-/* Does Python code make the items of a C iterator or of a generator, which says nothing about their number? */
+/* Does Python code make the items of a C iterator or generator, which does not say how many there are? */
 static bool
 is_plain_source(PyObject *iterable)
 {

@@ -62,11 +62,13 @@ typedef enum {
 } slp_taker;
 
 /* SLP_TAKE_ITEM: let `container` have the item.  -1 with an exception. */
-int slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObject **state, PyObject *item);
+int slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObject **state,
+                  PyObject *item);
 
 /* SLP_FORMAT_PIECE: does the text of this piece of a format come of a call?  (Borrowed.) */
 bool slp_format_needs_call(PyThreadState *tstate, PyObject *piece, PyObject **callable, PyObject **args);
-/* Append the text of a piece, whose call has made `made` (NULL where there was none).  -1 with an exception. */
+/* Append the text of a piece, whose call has made `made` (NULL where there was none).  -1 with an
+ * exception. */
 int slp_format_piece(PyThreadState *tstate, PyObject *list, PyObject *piece, PyObject *made);
 
 /* What the texts of all pieces come to. */
@@ -91,8 +93,8 @@ PyObject *slp_soft_reduce(PyThreadState *tstate, _PyInterpreterFrame *below, PyO
 PyObject *slp_soft_list_add(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *list,
                             PyObject *iterable, _PyInterpreterFrame **top);
 /* format % args, of an exact str. */
-PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format, PyObject *args,
-                           _PyInterpreterFrame **top);
+PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format,
+                           PyObject *args, _PyInterpreterFrame **top);
 /* isinstance(obj, classes) or issubclass(), by the name of the builtin and of the special method: the classes
  * of a tuple or union are asked one by one. */
 PyObject *slp_soft_any_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function,

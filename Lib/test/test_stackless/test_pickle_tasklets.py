@@ -295,8 +295,9 @@ def takers():
     items_ += (wait(x) for x in range(2))
     print(1, Waiting(2), "three", file=log, flush=True)
     print(end=".", file=log)
-    return [counts, numbers, pairs, items_, log.text, dict((wait(x), 1) for x in "ab"), bytes(wait(x) for x in range(3)),
-            bytearray(wait(x) for x in range(3)), collections.deque(wait(x) for x in range(3)),
+    return [counts, numbers, pairs, items_, log.text, dict((wait(x), 1) for x in "ab"),
+            bytes(wait(x) for x in range(3)), bytearray(wait(x) for x in range(3)),
+            collections.deque(wait(x) for x in range(3)),
             collections.deque((wait(x) for x in range(3)), maxlen=2), {1}.union(wait(x) for x in range(3)),
             frozenset([1]).union(wait(x) for x in range(3)), isinstance("B", (int, A, B)), isinstance("C", A | B),
             "%s and %-20r" % (Waiting(1), Waiting(2)), "{}{!r:>20}{x}".format(Waiting(1), Waiting(2), x=Waiting(3)),

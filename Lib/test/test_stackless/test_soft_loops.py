@@ -70,8 +70,9 @@ EXHAUSTERS = {
 
 #: The same, of iterators that are generators or the base's.
 ITEM_TAKERS = {
-    "bytes": bytes, "bytearray": bytearray, "deque": collections.deque, "deque, maxlen": lambda x: collections.deque(x, 1),
-    "deque.extend": lambda x: collections.deque().extend(x), "Counter": collections.Counter,
+    "bytes": bytes, "bytearray": bytearray, "deque": collections.deque,
+    "deque, maxlen": lambda x: collections.deque(x, 1), "deque.extend": lambda x: collections.deque().extend(x),
+    "Counter": collections.Counter,
     "deque.extendleft": lambda x: collections.deque().extendleft(x), "dict": lambda x: dict((i, i) for i in x),
     "dict.update": lambda x: {}.update((i, i) for i in x),
 }
@@ -246,13 +247,14 @@ ROWS = [list, tuple, lambda x: sorted(set(x), key=str), lambda x: sorted(frozens
     lambda x: functools.reduce(3, x), lambda x: functools.reduce(max, x), lambda x: functools.reduce(lambda: 0, x, x),
     lambda x: functools.reduce(lambda a, b: 0, 5), lambda x: functools.reduce(lambda a, b: 0, x, 1, 2),
     grow, lambda x: sorted({0}.union(x), key=str), lambda x: sorted(frozenset([0]).union(x), key=str), bytes, bytearray,
-    lambda x: sorted({1}.union(x, x), key=str), lambda x: dict((a, 1) for a in x), dict, dict_update, lambda x: dict(x, a=1),
+    lambda x: sorted({1}.union(x, x), key=str), lambda x: dict((a, 1) for a in x), dict, dict_update,
+    lambda x: dict(x, a=1),
     lambda x: dict([a, 2] for a in x), lambda x: dict(iter([a, 1]) for a in x), lambda x: dict((a, 2, 3) for a in x),
     lambda x: dict(a + "b" for a in x), collections.deque, lambda x: collections.deque(x, 2), deque_extend,
     deque_extendleft, lambda x: collections.deque(x, maxlen=1), lambda x: collections.deque(x, maxlen=-1),
     lambda x: collections.deque(x, 0), lambda x: collections.deque(iterable=x), lambda x: collections.deque(x, bad=1),
-    collections.Counter, Counts, lambda x: collections.Counter(a for a in [*x] * 2), lambda x: bytes(a + 253 for a in x),
-    lambda x: bytearray(a * 100 for a in x), lambda x: bytes(x, "ascii"),
+    collections.Counter, Counts, lambda x: collections.Counter(a for a in [*x] * 2),
+    lambda x: bytes(a + 253 for a in x), lambda x: bytearray(a * 100 for a in x), lambda x: bytes(x, "ascii"),
     lambda x: max(*x, key=lambda v: v), lambda x: min(x, bad=1), lambda x: list(x, x), lambda x: sorted(x, key=3)]
 MAKERS = [g, failing, I, AnotherIterator, Dying, lambda *a: BadHint(*a), HugeHint, lambda *a: BadIter(), lambda *a: S(),
     lambda *a: map(lambda x: x, a), lambda *a: zip(g(*a), a)]
