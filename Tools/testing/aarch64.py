@@ -31,8 +31,8 @@ SRCDIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 # What the build needs, and what the tests do; apt adds what these depend on.
 PACKAGES = ('libpython3.11-dev', 'python3.11-venv', 'libpython3.11-testsuite', 'python3-distutils', 'python3-lib2to3',
-            'cython3', 'python3-cffi', 'python3-coverage', 'python3-debugpy', 'python3-gevent', 'python3-greenlet',
-            'python3-lxml', 'python3-numpy', 'python3-objgraph', 'python3-psutil')
+            'cython3', 'python3-cffi', 'python3-coverage', 'python3-debugpy', 'python3-flask', 'python3-gevent',
+            'python3-greenlet', 'python3-lxml', 'python3-numpy', 'python3-objgraph', 'python3-psutil', 'python3-pytest')
 
 # The links that dpkg's alternatives would make; the folder of libraries.
 LIBRARIES = 'usr/lib/aarch64-linux-gnu'
@@ -46,12 +46,16 @@ TOOLS = {HOST + '-gcc': 'gcc-' + HOST, HOST + '-g++': 'g++-' + HOST, EMULATOR: '
 GAPS = {
     'test_budget.TestProcesses.test_fork':
         'the emulator fails an assertion of its own where a process with threads forks',
+    'test_drop_in.*':
+        'gdb, vim and uwsgi are programs of this machine, which load its python',
     'test_embed_examples.TestGame.test_with_a_window':
         'the SDL that is found is that of this machine',
     'test_overflow.Overflow.test_other_faults_are_none_of_its_business':
         'the emulator writes a line of its own when a program dies of a signal',
     'test_overflow.Overflow.test_where_advice_is_ignored':
         'LD_PRELOAD would reach the emulator too, which itself ignores that advice',
+    'test_platf.SwitchFiles.test_other_machines':
+        'what the compiler links here runs under the emulator by itself',
 }
 
 

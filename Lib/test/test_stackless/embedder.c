@@ -76,6 +76,14 @@ source_thread(void *unused)
     return NULL;
 }
 
+/* 64 KB, or what this machine's threads have at least. */
+static size_t
+small_stack_size(void)
+{
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    return least > 64 * 1024 ? (size_t)least : 64 * 1024;
+}
+
 /* Run `start` in three threads, with stacks of this size (0: as usual). */
 static void
 run_threads(void *(*start)(void *), size_t stack_size)
@@ -201,7 +209,7 @@ live(const char *mode)
         run_threads(source_thread, 0);
     }
     else if (strcmp(mode, "small-threads") == 0) {
-        run_threads(source_thread, 64 * 1024);
+        run_threads(source_thread, small_stack_size());
     }
     else if (strcmp(mode, "interpreter-threads") == 0) {
         pthread_barrier_init(&turn_begins, NULL, 3);
