@@ -121,7 +121,7 @@ INSTRUCTION(BINARY_OP)
         ENTER_SOFT_PAST(slp_soft_list_add(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
     }
     else if ((oparg == NB_REMAINDER || oparg == NB_INPLACE_REMAINDER) && PyUnicode_CheckExact(left)
-             && !HOOKED()) {
+             && slp_may_format_in_python(right) && !HOOKED()) {
         ENTER_SOFT_PAST(slp_soft_percent(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
     }
     if (result == NULL) {

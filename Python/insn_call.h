@@ -428,7 +428,7 @@ INSTRUCTION(PRECALL_NO_KW_ISINSTANCE)
     assert(kwnames == NULL);
     CALL_SHAPE(total, callable);
     GUARD(total == 2 && callable == tstate->interp->callable_cache.isinstance);
-    if (!PyType_CheckExact(sp[-1]) && !HOOKED()) {
+    if (!PyType_CheckExact(sp[-1]) && !slp_are_plain_classes(sp[-1]) && !HOOKED()) {
         ENTER_SOFT_CALL(slp_soft_isinstance(tstate, frame, sp[-2], sp[-1], &top), PAST_PRECALL_AND_CALL);
     }
     int is_instance = Py_TYPE(sp[-2]) == (PyTypeObject *)sp[-1] ? 1 : PyObject_IsInstance(sp[-2], sp[-1]);

@@ -207,9 +207,10 @@ slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *c
 }
 
 /* The classes of a tuple or a union (borrowed), where asking one of them could run Python code; else NULL.
- * C sees to a union that has something else than classes. */
+ * C sees to a union that has something else than classes, and to what is `nested`, one in the other, so that
+ * it counts the levels. */
 static PyObject *
-classes_asked_in_python(PyObject *classes, PyObject *method)
+classes_asked_in_python(PyObject *classes, PyObject *method, bool nested)
 {
     bool is_union = Py_IS_TYPE(classes, &_PyUnion_Type);
     PyObject *items = is_union ? _Py_union_args(classes) : classes;
@@ -224,8 +225,8 @@ classes_asked_in_python(PyObject *classes, PyObject *method)
         }
         any = any
               || (!PyType_CheckExact(item)
-                  && (PyTuple_CheckExact(item) || Py_IS_TYPE(item, &_PyUnion_Type)
-                      || slp_python_method(Py_TYPE(item), method) != NULL));
+                  && (slp_python_method(Py_TYPE(item), method) != NULL
+                      || (!nested && (PyTuple_CheckExact(item) || Py_IS_TYPE(item, &_PyUnion_Type)))));
     }
     return any ? items : NULL;
 }
@@ -234,7 +235,7 @@ PyObject *
 slp_soft_any_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function, PyObject *method,
                    PyObject *obj, PyObject *classes, _PyInterpreterFrame **top)
 {
-    PyObject *items = classes_asked_in_python(classes, method);
+    PyObject *items = classes_asked_in_python(classes, method, below->f_code == shim_any_class);
     if (items == NULL) {
         return SLP_NOT_SOFT;
     }

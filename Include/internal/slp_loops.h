@@ -39,6 +39,36 @@ slp_may_loop_in_python(PyObject *obj)
     return Py_TYPE(obj)->tp_iternext != NULL || slp_has_heap_type(obj);
 }
 
+/* Is it a tuple without a class of Python's making, of which isinstance() and issubclass() ask nothing? */
+static inline bool
+slp_are_plain_classes(PyObject *classes)
+{
+    if (!PyTuple_CheckExact(classes)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(classes); i++) {
+        if (!PyType_CheckExact(PyTuple_GET_ITEM(classes, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Could `format % args` call a __str__ or __repr__ in Python? */
+static inline bool
+slp_may_format_in_python(PyObject *args)
+{
+    if (!PyTuple_CheckExact(args)) {
+        return slp_has_heap_type(args);
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        if (slp_has_heap_type(PyTuple_GET_ITEM(args, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Do iter(obj) and next() of that run Python code? */
 bool slp_loops_in_python(PyObject *obj);
 

@@ -40,6 +40,7 @@ typedef struct {
 
 #define VALUE   SLP_WAITS_VALUE
 #define ITEM    SLP_WAITS_ITEM
+#define TRUTH   SLP_WAITS_TRUTH
 
 static const stack_row rows[] = {
     {"<tasklet>", "0", "Not", VALUE, 0},
@@ -121,35 +122,42 @@ static const stack_row rows[] = {
     {"<sum>", "1", "ooo", ITEM, 0},
     {"<any>", "0", "o", VALUE, 0},
     {"<any>", "1", "oo", ITEM, 0},
+    {"<any>", "2", "oo", TRUTH, 0},
     {"<all>", "0", "o", VALUE, 0},
     {"<all>", "1", "oo", ITEM, 0},
+    {"<all>", "2", "oo", TRUTH, 0},
     {"<min>", "0", "no", VALUE, 0},
     {"<min>", "1", "noo", ITEM, 0},
     {"<min>", "3", "nooo", ITEM, 0},
     {"<min>", "8", "noooo", VALUE, 0},
+    {"<min>", "9", "noooo", TRUTH, 0},
     {"<max>", "0", "no", VALUE, 0},
     {"<max>", "1", "noo", ITEM, 0},
     {"<max>", "3", "nooo", ITEM, 0},
     {"<max>", "8", "noooo", VALUE, 0},
+    {"<max>", "9", "noooo", TRUTH, 0},
     {"<min by key>", "0", "noo", VALUE, 0},
     {"<min by key>", "1", "nooo", ITEM, 0},
     {"<min by key>", ";", "noooo", VALUE, 0},
     {"<min by key>", "=", "nooooo", ITEM, 0},
     {"<min by key>", "G", "noooooo", VALUE, 0},
     {"<min by key>", "L", "nooooooo", VALUE, 0},
+    {"<min by key>", "M", "nooooooo", TRUTH, 0},
     {"<max by key>", "0", "noo", VALUE, 0},
     {"<max by key>", "1", "nooo", ITEM, 0},
     {"<max by key>", ";", "noooo", VALUE, 0},
     {"<max by key>", "=", "nooooo", ITEM, 0},
     {"<max by key>", "G", "noooooo", VALUE, 0},
     {"<max by key>", "L", "nooooooo", VALUE, 0},
+    {"<max by key>", "M", "nooooooo", TRUTH, 0},
     {"<reduce>", "1", "oooo", ITEM, 0},
     {"<reduce>", "<", "ooooo", VALUE, 0},
     {"<reduce from the first>", "1", "ooo", ITEM, 0},
     {"<reduce from the first>", "3", "oooo", ITEM, 0},
     {"<reduce from the first>", ">", "ooooo", VALUE, 0},
     {"<in>", "1", "oooo", ITEM, 0},
-    {"<in>", "9", "ooooo", VALUE, 0},
+    {"<in>", "9", "oooo", VALUE, 0},
+    {"<in>", ":", "oooo", TRUTH, 0},
     {"<any class>", "<", "oooo", VALUE, 0},
     {"<dict of>", "0", "odI", VALUE, 0},
     {"<dict of>", "1", "odIo", ITEM, 0},
@@ -386,7 +394,7 @@ slp_shim_check_stack(PyCodeObject *shim, int unit, PyObject *const *values, Py_s
         for (const char *c = row->units; *c != '\0'; c++) {
             if (UNIT(*c) == unit && row_fits(row, values) && iterator_fits(shim, values)) {
                 *wait = row->wait;
-                *distance = row->wait == SLP_WAITS_ITEM ? _Py_OPARG(_PyCode_CODE(shim)[unit]) : 0;
+                *distance = row->wait == VALUE ? 0 : _Py_OPARG(_PyCode_CODE(shim)[unit]);
                 return 0;
             }
         }

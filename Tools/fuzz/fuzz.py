@@ -3,7 +3,8 @@
     fuzz.py --python PYTHON [--seconds S | --count N] [--seed FIRST] [--jobs N] [--keep FOLDER]
 
 Each worker takes a range of seeds.  A seed whose case kills it is reported, what it said kept in FOLDER, and another
-worker goes on behind it.  Code of an image may run for ever when it is told to end: that is no fault.
+worker goes on behind it.  Code of an image may run for ever when it is told to end, or until it has used the memory
+up: that is no fault.
 `worker.py --keep SEED FILE` writes the case of a seed, `worker.py --case FILE` runs one.
 """
 
@@ -18,6 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH = 400
+
+# What the base says, and ends the process, when it needs memory to say that there is none.
+OUT_OF_MEMORY = "Cannot recover from MemoryErrors"
+
+
+def is_endless(said):
+    """Was the worker ended because the code of an image went on and on?"""
+    return said.startswith("SIGALRM") or OUT_OF_MEMORY in said
 
 
 def start(python, *arguments, **options):
@@ -76,7 +85,7 @@ def main():
             ran, killer, said = run_batch(options.python, seed, min(BATCH, left))
             if killer is not None:
                 ran += 1
-            if killer is not None and said.startswith("SIGALRM"):
+            if killer is not None and is_endless(said):
                 endless += 1
             elif killer is not None:
                 faults += 1

@@ -284,6 +284,34 @@ class Log:
         wait()
 
 
+class Vague:
+    """Compares to something whose truth has to be asked for."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __eq__(self, other):
+        return Waiting(self.n == other)
+
+    def __lt__(self, other):
+        return Waiting(self.n < other.n)
+
+    def __gt__(self, other):
+        return Waiting(self.n > other.n)
+
+
+@program
+def truths():
+    def waiting(values):
+        for value in values:
+            yield wait(value)
+
+    vague = [Vague(2), Vague(1), Vague(3)]
+    return [any(waiting([Waiting(0), Waiting(1), 2])), all(waiting([Waiting(1), Waiting(0), 2])), 1 in waiting(vague),
+            5 in waiting(vague), min(waiting(vague)).n, max(waiting(vague)).n, min(vague, key=lambda v: wait(v)).n,
+            max(vague, key=lambda v: wait(v)).n]
+
+
 @program
 def takers():
     counts, numbers, log = collections.Counter("ab"), collections.deque([0], 3), Log()

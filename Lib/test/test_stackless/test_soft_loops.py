@@ -292,6 +292,12 @@ for classes in (No, Yes, Fails), (No, No), (int, Yes), (No, int), (No, (No, Yes)
         show(lambda: isinstance(7, classes))
         show(lambda: issubclass(int, classes))
 
+for leaf in int, str, No:
+    deep = leaf
+    for _ in range(sys.getrecursionlimit() + 5): deep = (deep,)
+    show(lambda: isinstance(7, deep))
+    show(lambda: issubclass(int, deep))
+
 class Log:
     def write(self, *args): print("write", args, file=sys.__stdout__)
     def flush(self, *args): print("flush", args, file=sys.__stdout__); return 1 // self.n
