@@ -122,7 +122,17 @@ INSTRUCTION(BINARY_OP)
     }
     else if ((oparg == NB_REMAINDER || oparg == NB_INPLACE_REMAINDER) && PyUnicode_CheckExact(left)
              && slp_may_format_in_python(right) && !HOOKED()) {
-        ENTER_SOFT_PAST(slp_soft_percent(tstate, frame, left, right, &top), 2, CACHES(BINARY_OP));
+        _PyInterpreterFrame *top;
+        PyObject *answer = slp_soft_percent(tstate, frame, left, right, &top);
+        if (answer == SLP_ENTER) {
+            DROP(2);
+            next += CACHES(BINARY_OP);
+            RUN_FRAMES(top);
+        }
+        if (answer == NULL) {
+            ERROR();
+        }
+        result = answer == SLP_NOT_SOFT ? NULL : answer;
     }
     if (result == NULL) {
         /* A short cut that failed for want of memory is taken the long way, too. */

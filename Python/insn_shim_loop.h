@@ -79,33 +79,6 @@ INSTRUCTION(SLP_TAKE_ITEM)
     NEXT_AFTER_CALL();
 }
 
-INSTRUCTION(SLP_FORMAT_PIECE)
-{
-    PyObject *callable, *args;
-    if (slp_format_needs_call(tstate, sp[-1], &callable, &args)) {
-        sp[0] = NULL;
-        sp[1] = Py_NewRef(callable);
-        sp[2] = Py_NewRef(args);
-        sp += 3;
-        NEXT();
-    }
-    if (slp_format_piece(tstate, sp[-3], sp[-1], NULL) < 0) {
-        ERROR();
-    }
-    DROP(1);
-    next -= oparg;
-    NEXT_AFTER_CALL();
-}
-
-INSTRUCTION(SLP_FORMAT_PIECE_MADE)
-{
-    if (slp_format_piece(tstate, sp[-4], sp[-2], sp[-1]) < 0) {
-        ERROR();
-    }
-    DROP(2);
-    NEXT_AFTER_CALL();
-}
-
 INSTRUCTION(SLP_SUM_ITEM)
 {
     PyObject *item = sp[-1], *sum = sp[-3];

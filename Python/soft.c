@@ -87,6 +87,7 @@ slp_soft_init(void)
     slp_soft_calls_init();
     slp_soft_attributes_init();
     slp_soft_builtins_init();
+    slp_soft_isinstance_init();
     slp_soft_classes_init();
     slp_soft_generators_init();
     slp_soft_iterators_init();

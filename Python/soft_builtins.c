@@ -5,7 +5,6 @@
 
 #include "slp_frame.h"
 #include "slp_ints.h"
-#include "slp_loops.h"
 #include "slp_softcall.h"
 
 /* A soft function with one argument, of a builtin with one, which C code checks otherwise. */
@@ -51,21 +50,16 @@ slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _
 }
 
 bool
-slp_has_python_repr(PyObject *obj)
-{
-    return slp_has_heap_type(obj) && Py_TYPE(obj)->tp_repr == slp_python_slots.type.tp_repr;
-}
-
-bool
 slp_has_python_str(PyObject *obj)
 {
     return slp_has_heap_type(obj)
            && (Py_TYPE(obj)->tp_str == slp_python_slots.type.tp_str
-               || (Py_TYPE(obj)->tp_str == PyBaseObject_Type.tp_str && slp_has_python_repr(obj)));
+               || (Py_TYPE(obj)->tp_str == PyBaseObject_Type.tp_str
+                   && Py_TYPE(obj)->tp_repr == slp_python_slots.type.tp_repr));
 }
 
-static PyObject *
-repr_of(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _PyInterpreterFrame **top)
+PyObject *
+slp_soft_repr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _PyInterpreterFrame **top)
 {
     if (Py_TYPE(obj)->tp_repr != slp_python_slots.type.tp_repr) {
         return SLP_NOT_SOFT;
@@ -88,19 +82,6 @@ slp_soft_str(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, _
 
 /* object.__format__, which is str() when there is no format (borrowed from object). */
 static PyObject *object_format;
-
-bool
-slp_has_python_format(PyObject *obj, PyObject *spec)
-{
-    if (!slp_has_heap_type(obj)) {
-        return false;
-    }
-    PyObject *found = _PyType_Lookup(Py_TYPE(obj), &_Py_ID(__format__));
-    if (found == object_format) {
-        return (spec == NULL || PyUnicode_GET_LENGTH(spec) == 0) && slp_has_python_str(obj);
-    }
-    return found != NULL && Py_IS_TYPE(found, &PyFunction_Type);
-}
 
 static PyObject *
 format_of(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, PyObject *spec,
@@ -140,7 +121,7 @@ slp_soft_format_value(PyThreadState *tstate, _PyInterpreterFrame *below, PyObjec
         return NULL;
     }
     PyObject *answer = conversion == FVC_STR ? slp_soft_str(tstate, shim, value, top)
-                                             : repr_of(tstate, shim, value, top);
+                                             : slp_soft_repr(tstate, shim, value, top);
     if (answer != SLP_ENTER) {
         slp_frame_clear_and_pop(tstate, shim);
     }
@@ -221,7 +202,7 @@ slp_soft_iter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, 
 }
 
 ONE_ARGUMENT(soft_len, slp_soft_len)
-ONE_ARGUMENT(soft_repr, repr_of)
+ONE_ARGUMENT(soft_repr, slp_soft_repr)
 ONE_ARGUMENT(soft_str, slp_soft_str)
 ONE_ARGUMENT(soft_hash, hash_of)
 ONE_ARGUMENT(soft_abs, absolute)
@@ -341,54 +322,6 @@ soft_next(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyO
     return slp_enter_above(tstate, below, slp_shim_default, SLP_ENTRY_NEXT, args + 1, 1, next, args, 1, top);
 }
 
-/* type(cls).name(cls, obj), whose truth is the answer; of many classes, by the builtin `function`. */
-static PyObject *
-check_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function, PyObject *cls,
-            PyObject *name, PyObject *obj, _PyInterpreterFrame **top)
-{
-    if (PyType_CheckExact(cls)) {
-        return SLP_NOT_SOFT;
-    }
-    if (PyTuple_CheckExact(cls) || !PyType_Check(cls)) {
-        PyObject *answer = slp_soft_any_class(tstate, below, function, name, obj, cls, top);
-        if (answer != SLP_NOT_SOFT) {
-            return answer;
-        }
-    }
-    PyFunctionObject *func = slp_python_method(Py_TYPE(cls), name);
-    PyObject *args[2] = {cls, obj};
-    return func == NULL
-               ? SLP_NOT_SOFT
-               : slp_enter_above(tstate, below, slp_shim_not, SLP_ENTRY_TRUTH, NULL, 0, func, args, 2, top);
-}
-
-PyObject *
-slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj, PyObject *type,
-                    _PyInterpreterFrame **top)
-{
-    if (Py_IS_TYPE(obj, (PyTypeObject *)type)) {
-        return Py_NewRef(Py_True);
-    }
-    return check_class(tstate, below, "isinstance", type, &_Py_ID(__instancecheck__), obj, top);
-}
-
-static PyObject *
-soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
-{
-    return nargs != 2 || kwnames != NULL ? SLP_NOT_SOFT
-                                         : slp_soft_isinstance(tstate, below, args[0], args[1], top);
-}
-
-static PyObject *
-soft_issubclass(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
-                Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
-{
-    return nargs != 2 || kwnames != NULL
-               ? SLP_NOT_SOFT
-               : check_class(tstate, below, "issubclass", args[1], &_Py_ID(__subclasscheck__), args[0], top);
-}
-
 void
 slp_soft_builtins_init(void)
 {
@@ -398,8 +331,6 @@ slp_soft_builtins_init(void)
     slp_soft_register_builtin("divmod", soft_divmod);
     slp_soft_register_builtin("format", soft_format);
     slp_soft_register_builtin("hash", soft_hash);
-    slp_soft_register_builtin("isinstance", soft_isinstance);
-    slp_soft_register_builtin("issubclass", soft_issubclass);
     slp_soft_register_builtin("iter", soft_iter);
     slp_soft_register_builtin("len", soft_len);
     slp_soft_register_builtin("next", soft_next);

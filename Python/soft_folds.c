@@ -1,9 +1,5 @@
-/* What makes one value of many: sum, any, all, min, max, functools.reduce, `x in g`, isinstance(x, (A, B))
- * (slp_loops.h).
- */
+/* What makes one value of many: sum, any, all, min, max, functools.reduce, `x in g` (slp_loops.h). */
 #include "slp_loops.h"
-
-#include "internal/pycore_unionobject.h"
 
 #include "slp_ints.h"
 #include "slp_opcodes.h"
@@ -19,8 +15,6 @@ static PyCodeObject *shim_min, *shim_max, *shim_min_by, *shim_max_by;
 static PyCodeObject *shim_reduce, *shim_reduce_first;
 /* [negate, object, iterable, iterator] */
 static PyCodeObject *shim_contains;
-/* [isinstance or issubclass, object, iterator of classes] */
-static PyCodeObject *shim_any_class;
 
 static PyObject *
 soft_sum(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, PyObject *const *args,
@@ -206,50 +200,6 @@ slp_soft_contains(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *c
     return answer;
 }
 
-/* The classes of a tuple or a union (borrowed), where asking one of them could run Python code; else NULL.
- * C sees to a union that has something else than classes, and to what is `nested`, one in the other, so that
- * it counts the levels. */
-static PyObject *
-classes_asked_in_python(PyObject *classes, PyObject *method, bool nested)
-{
-    bool is_union = Py_IS_TYPE(classes, &_PyUnion_Type);
-    PyObject *items = is_union ? _Py_union_args(classes) : classes;
-    bool any = false;
-    if (!PyTuple_CheckExact(items)) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items); i++) {
-        PyObject *item = PyTuple_GET_ITEM(items, i);
-        if (is_union && !PyType_Check(item)) {
-            return NULL;
-        }
-        any = any
-              || (!PyType_CheckExact(item)
-                  && (slp_python_method(Py_TYPE(item), method) != NULL
-                      || (!nested && (PyTuple_CheckExact(item) || Py_IS_TYPE(item, &_PyUnion_Type)))));
-    }
-    return any ? items : NULL;
-}
-
-PyObject *
-slp_soft_any_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function, PyObject *method,
-                   PyObject *obj, PyObject *classes, _PyInterpreterFrame **top)
-{
-    PyObject *items = classes_asked_in_python(classes, method, below->f_code == shim_any_class);
-    if (items == NULL) {
-        return SLP_NOT_SOFT;
-    }
-    PyObject *iterator = PyObject_GetIter(items);
-    PyObject *builtin = iterator == NULL ? NULL : slp_builtin(tstate, function);
-    PyObject *answer = NULL;
-    if (builtin != NULL) {
-        PyObject *values[] = {builtin, obj, iterator};
-        answer = slp_enter_loop(tstate, below, shim_any_class, 0, values, 3, top);
-    }
-    Py_XDECREF(iterator);
-    return answer;
-}
-
 /* --- shims -------------------------------------------------------------------------------------- */
 
 /* [default, iterable, best, iterator] */
@@ -368,20 +318,6 @@ slp_soft_folds_init(void)
          JUMP_BACKWARD, 11,             /* 11: to 1 */
          SLP_LOOP_DONE, SLP_LOOP_NOT_FOUND,
          SLP_LOOP_DONE, SLP_LOOP_FOUND);
-    SLP_LOOP_MAKE(shim_any_class, "<any class>", 8,
-         NOP, 0,
-         FOR_ITER, 16,                  /* 1: to 18 */
-         PUSH_NULL, 0,
-         COPY, 5,
-         COPY, 5,
-         COPY, 4,
-         SLP_CODE_CALL(2),              /* 6 to 12 */
-         SWAP, 2,
-         POP_TOP, 0,
-         POP_JUMP_FORWARD_IF_TRUE, 1,   /* 15: to 17 */
-         JUMP_BACKWARD, 16,             /* 16: to 1 */
-         SLP_RETURN_TRUE, 0,
-         SLP_LOOP_DONE, SLP_LOOP_FALSE);
     slp_soft_register_builtin("sum", soft_sum);
     slp_soft_register_builtin("any", soft_any);
     slp_soft_register_builtin("all", soft_all);

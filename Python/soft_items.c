@@ -126,7 +126,8 @@ slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObjec
 static bool
 is_plain_source(PyObject *iterable)
 {
-    return !slp_has_heap_type(iterable) && slp_loops_in_python(iterable)
+    return Py_TYPE(iterable)->tp_iternext != NULL && !slp_has_heap_type(iterable)
+           && slp_loops_in_python(iterable)
            && _PyType_Lookup(Py_TYPE(iterable), &_Py_ID(__length_hint__)) == NULL;
 }
 

@@ -81,8 +81,6 @@ slp_loop_done(PyThreadState *tstate, slp_loop_end how, PyObject *const *values, 
         PyObject *bytes = values[count - 1];
         return PyBytes_FromStringAndSize(PyByteArray_AS_STRING(bytes), PyByteArray_GET_SIZE(bytes));
     }
-    case SLP_LOOP_FORMAT:
-        return slp_format_done(values[0]);
     case SLP_LOOP_FALSE:
         return Py_NewRef(Py_False);
     case SLP_LOOP_FOUND:
@@ -155,7 +153,8 @@ fill(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *shim, PyOb
                           PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,              \
                           _PyInterpreterFrame **top)                                               \
     {                                                                                              \
-        if (nargs != 1 || kwnames != NULL || (refused) || !slp_loops_in_python(args[0])) {         \
+        if (nargs != 1 || kwnames != NULL || !slp_may_loop_in_python(args[0]) || (refused)         \
+            || !slp_loops_in_python(args[0])) {                                                    \
             return SLP_NOT_SOFT;                                                                   \
         }                                                                                          \
         return fill(tstate, below, (shim), (make), args[0], top);                                  \

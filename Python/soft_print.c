@@ -2,18 +2,35 @@
  *
  *      print(a, b, end="", file=log)
  *
- * is written in pieces, "a", " ", "b" and "".  <print> does for each of them what C does:
+ * is written in pieces, "a", " ", "b" and "".  As in C, the file's write() is got for each of them, then the
+ * text is made, then it is written; in the end the file is flushed.  The shim goes on after each frame:
  *
- *      getattr(file, "write")(str(piece))
- *
- * and in the end getattr(file, "flush")(), if it is to be flushed.
+ *      caller ──> <print> shim: [file, (a, b), piece 2, TEXT, write, ...] ──> b.__str__()
  */
+#include "slp_continue.h"
+#include "slp_frame.h"
 #include "slp_loops.h"
-
-#include "slp_opcodes.h"
 #include "slp_softcall.h"
 
-/* [getattr, str, "write", "flush" or None, file, iterator of the pieces] */
+/* What the shim's stack holds. */
+enum {
+    FILE_OBJECT,
+    SEPARATOR,      /* a str */
+    END,            /* a str */
+    FLUSH,          /* a bool */
+    ARGS,           /* a tuple */
+    PIECE,          /* which one, an int: the arguments have even numbers; what comes behind one, odd ones */
+    WAITS_FOR,      /* what a frame is doing: an int, one of those below */
+    METHOD,         /* the bound write() or flush(), or NULL */
+    STACK_SIZE = METHOD + 2,
+};
+
+enum {
+    TEXT,
+    WRITTEN,
+    FLUSHED,
+};
+
 static PyCodeObject *shim_print;
 
 #define SPACE   ((PyObject *)&_Py_SINGLETON(strings).ascii[' '])
@@ -42,21 +59,120 @@ read_options(print_options *options, PyObject *const *values, PyObject *kwnames)
     return true;
 }
 
-/* The arguments with what stands between them and behind the last one. */
+/* The piece of that number (borrowed); NULL behind the last one. */
 static PyObject *
-pieces_of(PyObject *const *args, Py_ssize_t nargs, PyObject *sep, PyObject *end)
+piece_at(PyObject **values, Py_ssize_t number)
 {
-    PyObject *pieces = PyTuple_New(nargs == 0 ? 1 : 2 * nargs);
-    if (pieces != NULL) {
-        for (Py_ssize_t i = 0; i < nargs; i++) {
-            PyTuple_SET_ITEM(pieces, 2 * i, Py_NewRef(args[i]));
-            PyTuple_SET_ITEM(pieces, 2 * i + 1, Py_NewRef(i + 1 < nargs ? sep : end));
-        }
-        if (nargs == 0) {
-            PyTuple_SET_ITEM(pieces, 0, Py_NewRef(end));
-        }
+    Py_ssize_t count = PyTuple_GET_SIZE(values[ARGS]);
+    if (number >= 2 * count) {
+        return count == 0 && number == 0 ? values[END] : NULL;
     }
-    return pieces;
+    if (number % 2 == 0) {
+        return PyTuple_GET_ITEM(values[ARGS], number / 2);
+    }
+    return number + 1 < 2 * count ? values[SEPARATOR] : values[END];
+}
+
+/* Remember what frames are entered for.  -1 with an exception. */
+static int
+note(PyObject **values, Py_ssize_t number, int waits_for)
+{
+    PyObject *piece = PyLong_FromSsize_t(number);
+    PyObject *what = PyLong_FromLong(waits_for);
+    if (piece == NULL || what == NULL) {
+        Py_XDECREF(piece);
+        Py_XDECREF(what);
+        return -1;
+    }
+    Py_SETREF(values[PIECE], piece);
+    Py_SETREF(values[WAITS_FOR], what);
+    return 0;
+}
+
+/* method(*args), args at most one: as a soft function, or the result. */
+static PyObject *
+call(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *method, PyObject *const *args,
+     Py_ssize_t nargs, _PyInterpreterFrame **top)
+{
+    PyObject *with_self[2] = {NULL, nargs == 0 ? NULL : args[0]};
+    if (PyMethod_Check(method) && Py_IS_TYPE(PyMethod_GET_FUNCTION(method), &PyFunction_Type)) {
+        with_self[0] = PyMethod_GET_SELF(method);
+        return slp_enter_function(tstate, shim, (PyFunctionObject *)PyMethod_GET_FUNCTION(method), with_self,
+                                  nargs + 1, NULL, top);
+    }
+    if (Py_IS_TYPE(method, &PyFunction_Type)) {
+        return slp_enter_function(tstate, shim, (PyFunctionObject *)method, args, nargs, NULL, top);
+    }
+    PyObject *answer = PyCFunction_Check(method)
+                           ? SLP_NOT_SOFT
+                           : slp_soft_call(tstate, shim, method, args, nargs, NULL, top);
+    return answer == SLP_NOT_SOFT ? PyObject_Vectorcall(method, args, (size_t)nargs, NULL) : answer;
+}
+
+/* Go on with the piece of that number, with its text, which is stolen, or NULL where it is not made yet:
+ * SLP_ENTER, None, or NULL with an exception. */
+static PyObject *
+go_on(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py_ssize_t number, PyObject *text,
+      _PyInterpreterFrame **top)
+{
+    PyObject *answer, *piece;
+    for (; (piece = piece_at(values, number)) != NULL; number++) {
+        if (text == NULL) {
+            Py_XSETREF(values[METHOD], PyObject_GetAttr(values[FILE_OBJECT], &_Py_ID(write)));
+            if (values[METHOD] == NULL) {
+                return NULL;
+            }
+            text = PyUnicode_CheckExact(piece) ? Py_NewRef(piece) : slp_soft_str(tstate, shim, piece, top);
+            if (text == SLP_ENTER) {
+                return note(values, number, TEXT) < 0 ? NULL : SLP_ENTER;
+            }
+            if (text == SLP_NOT_SOFT) {
+                text = PyObject_Str(piece);
+            }
+            if (text == NULL) {
+                return NULL;
+            }
+        }
+        answer = call(tstate, shim, values[METHOD], &text, 1, top);
+        Py_CLEAR(text);
+        if (answer == SLP_ENTER) {
+            return note(values, number, WRITTEN) < 0 ? NULL : SLP_ENTER;
+        }
+        if (answer == NULL) {
+            return NULL;
+        }
+        Py_DECREF(answer);
+    }
+    if (values[FLUSH] != Py_True) {
+        return Py_NewRef(Py_None);
+    }
+    Py_XSETREF(values[METHOD], PyObject_GetAttr(values[FILE_OBJECT], &_Py_ID(flush)));
+    answer = values[METHOD] == NULL ? NULL : call(tstate, shim, values[METHOD], NULL, 0, top);
+    if (answer == SLP_ENTER) {
+        return note(values, number, FLUSHED) < 0 ? NULL : SLP_ENTER;
+    }
+    if (answer == NULL) {
+        return NULL;
+    }
+    Py_DECREF(answer);
+    return Py_NewRef(Py_None);
+}
+
+/* A frame has made a text, written one, or flushed the file. */
+PyObject *
+slp_go_print(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack, _PyInterpreterFrame **top)
+{
+    PyObject **values = stack->values;
+    PyObject *result = values[--stack->count];
+    long waits_for = PyLong_AsLong(values[WAITS_FOR]);
+    Py_ssize_t number = PyLong_AsSsize_t(values[PIECE]);
+    stack->entry = 0;
+    if (waits_for == TEXT && PyUnicode_Check(result) && values[METHOD] != NULL
+        && piece_at(values, number) != NULL) {
+        return go_on(tstate, shim, values, number, result, top);
+    }
+    Py_DECREF(result);
+    return waits_for == FLUSHED ? Py_NewRef(Py_None) : go_on(tstate, shim, values, number + 1, NULL, top);
 }
 
 static PyObject *
@@ -83,55 +199,29 @@ soft_print(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
         || (options.flush != NULL && !PyBool_Check(options.flush))) {
         return SLP_NOT_SOFT;
     }
-    PyObject *pieces = pieces_of(args, nargs, sep, end);
-    PyObject *iterator = pieces == NULL ? NULL : PyObject_GetIter(pieces);
-    Py_XDECREF(pieces);
-    if (iterator == NULL) {
+    PyObject *pieces = _PyTuple_FromArray(args, nargs);
+    if (pieces == NULL) {
         return NULL;
     }
-    PyObject *answer = NULL;
-    PyObject *getattr = slp_builtin(tstate, "getattr");
-    if (getattr != NULL) {
-        PyObject *flush = options.flush == Py_True ? &_Py_ID(flush) : Py_None;
-        PyObject *values[] = {getattr, (PyObject *)&PyUnicode_Type, &_Py_ID(write), flush, file, iterator};
-        answer = slp_enter_loop(tstate, below, shim_print, 0, values, 6, top);
+    PyObject *values[] = {
+        Py_NewRef(file), Py_NewRef(sep), Py_NewRef(end),
+        Py_NewRef(options.flush == NULL ? Py_False : options.flush), pieces,
+        Py_NewRef(_PyLong_GetZero()), Py_NewRef(_PyLong_GetZero()), NULL,
+    };
+    _PyInterpreterFrame *shim = slp_shim_push(tstate, below, shim_print, 0, values, STACK_SIZE - 1);
+    if (shim == NULL) {
+        return NULL;
     }
-    Py_DECREF(iterator);
+    PyObject *answer = go_on(tstate, shim, shim->localsplus, 0, NULL, top);
+    if (answer != SLP_ENTER) {
+        slp_frame_clear_and_pop(tstate, shim);
+    }
     return answer;
 }
 
 void
 slp_soft_print_init(void)
 {
-    SLP_LOOP_MAKE(shim_print, "<print>", 12,
-         NOP, 0,
-         FOR_ITER, 33,                  /*  1: to 35 */
-         PUSH_NULL, 0,
-         COPY, 8,
-         COPY, 5,
-         COPY, 8,
-         SLP_CODE_CALL(2),              /*  6 to 12: getattr(file, "write") */
-         PUSH_NULL, 0,
-         SWAP, 2,
-         PUSH_NULL, 0,
-         COPY, 9,
-         COPY, 5,
-         SLP_CODE_CALL(1),              /* 18 to 24: str(piece) */
-         SLP_CODE_CALL(1),              /* 25 to 31 */
-         POP_TOP, 0,
-         POP_TOP, 0,
-         JUMP_BACKWARD, 34,             /* 34: to 1 */
-         COPY, 2,                       /* 35 */
-         POP_JUMP_FORWARD_IF_FALSE, 21, /* 36: to 58 */
-         PUSH_NULL, 0,
-         COPY, 6,
-         COPY, 3,
-         COPY, 5,
-         SLP_CODE_CALL(2),              /* 41 to 47: getattr(file, "flush") */
-         PUSH_NULL, 0,
-         SWAP, 2,
-         SLP_CODE_CALL(0),              /* 50 to 56 */
-         POP_TOP, 0,
-         SLP_GIVE_NONE, 0);             /* 58 */
+    SLP_LOOP_MAKE(shim_print, "<print>", STACK_SIZE, SLP_GO_ON, SLP_GO_PRINT);
     slp_soft_register_builtin("print", soft_print);
 }

@@ -38,6 +38,11 @@ typedef PyObject *(*slp_continuation)(PyThreadState *tstate, _PyInterpreterFrame
     X(IMPORT_LOADED, import_loaded)             /* Python/soft_import.c */                         \
     X(IMPORT_FAILED, import_failed)                                                                \
     X(RAISE, raise)                             /* Python/soft_raise.c */                          \
+    X(ANY_CLASS, any_class)                     /* Python/soft_isinstance.c */                     \
+    X(PRINT, print)                             /* Python/soft_print.c */                          \
+    X(PERCENT, percent)                         /* Python/soft_format.c */                         \
+    X(PERCENT_AT_ONCE, percent_at_once)                                                            \
+    X(FIELDS, fields)                                                                              \
     X(FUNCTION, function)                       /* Python/protocol.c */                            \
     X(FUNCTION_FAILED, function_failed)
 

@@ -19,7 +19,6 @@ typedef enum {
     SLP_LOOP_TUPLE,        /* [..., list]: as a tuple */
     SLP_LOOP_FROZENSET,    /* [..., set]: as a frozenset */
     SLP_LOOP_JOIN,         /* [separator, iterable, list]: as a str, or as bytes */
-    SLP_LOOP_FORMAT,       /* [texts]: as one str, what a format comes to */
     SLP_LOOP_FALSE,        /* any() has found nothing, all() something */
     SLP_LOOP_FOUND,        /* [negate, ...]: `in` has found the object */
     SLP_LOOP_NOT_FOUND,
@@ -37,21 +36,6 @@ static inline bool
 slp_may_loop_in_python(PyObject *obj)
 {
     return Py_TYPE(obj)->tp_iternext != NULL || slp_has_heap_type(obj);
-}
-
-/* Is it a tuple without a class of Python's making, of which isinstance() and issubclass() ask nothing? */
-static inline bool
-slp_are_plain_classes(PyObject *classes)
-{
-    if (!PyTuple_CheckExact(classes)) {
-        return false;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(classes); i++) {
-        if (!PyType_CheckExact(PyTuple_GET_ITEM(classes, i))) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Could `format % args` call a __str__ or __repr__ in Python? */
@@ -95,15 +79,6 @@ typedef enum {
 int slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObject **state,
                   PyObject *item);
 
-/* SLP_FORMAT_PIECE: does the text of this piece of a format come of a call?  (Borrowed.) */
-bool slp_format_needs_call(PyThreadState *tstate, PyObject *piece, PyObject **callable, PyObject **args);
-/* Append the text of a piece, whose call has made `made` (NULL where there was none).  -1 with an
- * exception. */
-int slp_format_piece(PyThreadState *tstate, PyObject *list, PyObject *piece, PyObject *made);
-
-/* What the texts of all pieces come to. */
-PyObject *slp_format_done(PyObject *texts);
-
 /* Instructions; soft functions but for what is said. */
 
 /* LIST_EXTEND and SET_UPDATE: nothing is pushed. */
@@ -125,11 +100,6 @@ PyObject *slp_soft_list_add(PyThreadState *tstate, _PyInterpreterFrame *below, P
 /* format % args, of an exact str. */
 PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format,
                            PyObject *args, _PyInterpreterFrame **top);
-/* isinstance(obj, classes) or issubclass(), by the name of the builtin and of the special method: the classes
- * of a tuple or union are asked one by one. */
-PyObject *slp_soft_any_class(PyThreadState *tstate, _PyInterpreterFrame *below, const char *function,
-                             PyObject *method, PyObject *obj, PyObject *classes,
-                             _PyInterpreterFrame **top);
 /* CALL_FUNCTION_EX: callable(*iterable, **kwargs), kwargs a dict or NULL. */
 PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
                              PyObject *iterable, PyObject *kwargs, _PyInterpreterFrame **top);

@@ -78,7 +78,7 @@
 #define SLP_LOOP_INSTRUCTIONS(X)                                                                   \
     X(SLP_LOOP_HINT) X(SLP_LOOP_DONE) X(SLP_UNPACK_CHECK) X(SLP_UNPACKED)                     \
     X(SLP_UNPACK_REST) X(SLP_SORT_FAILED)                                                          \
-    X(SLP_SUM_ITEM) X(SLP_TAKE_ITEM) X(SLP_FORMAT_PIECE) X(SLP_FORMAT_PIECE_MADE)
+    X(SLP_SUM_ITEM) X(SLP_TAKE_ITEM)
 
 #define SLP_ALL_INSTRUCTIONS(X)                                                                    \
     SLP_GENERIC_INSTRUCTIONS(X) SLP_SPECIALIZED_INSTRUCTIONS(X) SLP_SHIM_INSTRUCTIONS(X)      \

@@ -147,9 +147,6 @@ extern PyCodeObject *slp_shim_new;
 #define SLP_SORT_FAILED    220   /* [list, reverse, items, key, keys, exception]: a key function has raised */
 #define SLP_UNPACK_REST    221   /* [before, after, iterable, list, iterator]: jump where the rest begins */
 #define SLP_TAKE_ITEM      222   /* [..., container, state, iterator, item]: slp_take_item() */
-#define SLP_FORMAT_PIECE   223   /* [..., texts, iterator, piece]: prepare its call, or append what C makes of
-                                    it and jump back */
-#define SLP_FORMAT_PIECE_MADE 224 /* [..., texts, iterator, piece, text]: append it */
 #define SLP_SUM_ITEM       226   /* [..., sum, iterator, item]: add numbers and jump back; else go on */
 #define SLP_ADVANCE        227   /* [iterator, phase, work (, asked), value]: go on (slp_iterators.h) */
 #define SLP_TASK_STEPPED   228   /* [task, stand-in, ..., value]: finish a step of asyncio's */

@@ -218,20 +218,39 @@ PyObject *slp_soft_import(PyThreadState *tstate, _PyInterpreterFrame *below, PyO
 PyObject *slp_soft_raise(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *class, PyObject *cause,
                          _PyInterpreterFrame **top);
 
+/* --- isinstance (Python/soft_isinstance.c) --- */
+
+/* Is it a tuple without a class of Python's making, of which isinstance() and issubclass() ask nothing? */
+static inline bool
+slp_are_plain_classes(PyObject *classes)
+{
+    if (!PyTuple_CheckExact(classes)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(classes); i++) {
+        if (!PyType_CheckExact(PyTuple_GET_ITEM(classes, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* isinstance(obj, classes): a soft function. */
+PyObject *slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                              PyObject *classes, _PyInterpreterFrame **top);
+
 /* --- builtins (Python/soft_builtins.c) --- */
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                        _PyInterpreterFrame **top);
-/* Do str(obj), repr(obj), or format(obj, spec) call a Python function?  A `spec` of NULL may be any. */
+/* Does str(obj) call a Python function? */
 bool slp_has_python_str(PyObject *obj);
-bool slp_has_python_repr(PyObject *obj);
-bool slp_has_python_format(PyObject *obj, PyObject *spec);
 PyObject *slp_soft_str(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                        _PyInterpreterFrame **top);
+PyObject *slp_soft_repr(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
+                        _PyInterpreterFrame **top);
 PyObject *slp_soft_iter(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                         _PyInterpreterFrame **top);
-PyObject *slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
-                              PyObject *type, _PyInterpreterFrame **top);
 /* FORMAT_VALUE; `spec` may be NULL. */
 PyObject *slp_soft_format_value(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *value,
                                 PyObject *spec, int oparg, _PyInterpreterFrame **top);

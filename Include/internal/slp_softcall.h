@@ -82,6 +82,7 @@ void slp_soft_async_init(void);
 void slp_soft_asyncio_init(void);
 void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
+void slp_soft_isinstance_init(void);
 void slp_soft_classes_init(void);
 void slp_soft_exec_init(void);
 void slp_soft_raise_init(void);
