@@ -8,8 +8,8 @@
  *
  * Where only one of them is, and the others are strings and numbers, it is asked first and C does the rest.
  *
- * With one argument in Python, % takes some 50 ns more than in C, which calls the method at once; that is two
- * shims' frames, and the tuple and the format's second parsing.  Working it off piece by piece takes twice that.
+ * With one argument in Python, % takes some 50 ns more than in C, which calls the method at once; that is
+ * two shims' frames, a tuple, and that the format is read twice.  Piece by piece it takes twice that.
  *
  * All that is for formats that are plain, and right: C does those that name keys, attributes or items, take a
  * width from the arguments, or raise an error.  They are looked through before anything is done.
