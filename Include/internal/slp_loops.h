@@ -1,6 +1,6 @@
 /* Builtins that exhaust an iterator, or call a function again and again, as loops of shims: list(g), sum(g),
- * sorted(xs, key=f), a, b = g, print(*xs), "%s" % x (Python/soft_loops.c, Python/soft_items.c,
- * Python/soft_folds.c, Python/soft_sort.c, Python/soft_print.c, Python/soft_format.c).
+ * sorted(xs, key=f), a, b = g (Python/soft_loops.c, Python/soft_items.c, Python/soft_folds.c,
+ * Python/soft_sort.c).
  *
  * Where Python code is behind the iterator or the function, a shim is pushed whose bytecode is the loop:
  *
@@ -36,21 +36,6 @@ static inline bool
 slp_may_loop_in_python(PyObject *obj)
 {
     return Py_TYPE(obj)->tp_iternext != NULL || slp_has_heap_type(obj);
-}
-
-/* Could `format % args` call a __str__ or __repr__ in Python? */
-static inline bool
-slp_may_format_in_python(PyObject *args)
-{
-    if (!PyTuple_CheckExact(args)) {
-        return slp_has_heap_type(args);
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
-        if (slp_has_heap_type(PyTuple_GET_ITEM(args, i))) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Do iter(obj) and next() of that run Python code? */
@@ -97,9 +82,6 @@ PyObject *slp_soft_reduce(PyThreadState *tstate, _PyInterpreterFrame *below, PyO
 /* list += iterable. */
 PyObject *slp_soft_list_add(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *list,
                             PyObject *iterable, _PyInterpreterFrame **top);
-/* format % args, of an exact str. */
-PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format,
-                           PyObject *args, _PyInterpreterFrame **top);
 /* CALL_FUNCTION_EX: callable(*iterable, **kwargs), kwargs a dict or NULL. */
 PyObject *slp_soft_call_star(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *callable,
                              PyObject *iterable, PyObject *kwargs, _PyInterpreterFrame **top);
@@ -134,8 +116,6 @@ PyCodeObject *slp_loop_make(const char *name, int stacksize, const uint8_t *code
 void slp_soft_loops_init(void);
 void slp_soft_items_init(void);
 void slp_soft_folds_init(void);
-void slp_soft_print_init(void);
-void slp_soft_format_init(void);
 void slp_soft_sort_init(void);
 
 /* Code of loops: calls and comparisons with their caches. */

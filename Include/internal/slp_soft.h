@@ -239,6 +239,27 @@ slp_are_plain_classes(PyObject *classes)
 PyObject *slp_soft_isinstance(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,
                               PyObject *classes, _PyInterpreterFrame **top);
 
+/* --- formats (Python/soft_format.c) --- */
+
+/* Could `format % args` call a __str__ or __repr__ in Python? */
+static inline bool
+slp_may_format_in_python(PyObject *args)
+{
+    if (!PyTuple_CheckExact(args)) {
+        return slp_has_heap_type(args);
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        if (slp_has_heap_type(PyTuple_GET_ITEM(args, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* format % args, of an exact str: a soft function, which may have the result at once. */
+PyObject *slp_soft_percent(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *format,
+                           PyObject *args, _PyInterpreterFrame **top);
+
 /* --- builtins (Python/soft_builtins.c) --- */
 
 PyObject *slp_soft_len(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *obj,

@@ -83,6 +83,8 @@ void slp_soft_asyncio_init(void);
 void slp_soft_attributes_init(void);
 void slp_soft_builtins_init(void);
 void slp_soft_isinstance_init(void);
+void slp_soft_print_init(void);
+void slp_soft_format_init(void);
 void slp_soft_classes_init(void);
 void slp_soft_exec_init(void);
 void slp_soft_raise_init(void);

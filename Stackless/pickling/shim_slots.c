@@ -173,7 +173,7 @@ static const stack_row rows[] = {
     {"<deque.extend>", "1", "oooo", ITEM, 0},
     {"<count elements>", "0", "oMo", VALUE, 0},
     {"<count elements>", "1", "oMoo", ITEM, 0},
-    {"<print>", "~", "ossotiin", VALUE, INT_MAX},
+    {"<print>", "~", "ooootIIn", VALUE, 0},
     {"<% at once>", "~", "stI", VALUE, 0},
     {"<%>", "~", "stnIIs", VALUE, 0},
     {"<str.format>", "~", "stnIIs", VALUE, 0},
