@@ -50,6 +50,8 @@ GAPS = {
         'gdb, vim and uwsgi are programs of this machine, which load its python',
     'test_embed_examples.TestGame.test_with_a_window':
         'the SDL that is found is that of this machine',
+    'test_embed_shared.Embedding.test_*hundred_lives':
+        'an interpreter takes seconds to begin and to end under the emulator',
     'test_overflow.Overflow.test_other_faults_are_none_of_its_business':
         'the emulator writes a line of its own when a program dies of a signal',
     'test_overflow.Overflow.test_where_advice_is_ignored':
