@@ -355,11 +355,12 @@ class TestDropped(LifeCase):
                 items.sort(key=lambda n: wait())
                 me.name
 
-            items, tasklet_of = list("abc"), []
-            tasklet_of.append(tasklet(work))
-            tasklet_of[0].bind(work, (schedule_remove,))
-            tasklet_of[0].run()
+            items, t = list("abc"), tasklet(work)
+            tasklet_of = [t]
+            t.bind(work, (schedule_remove,))
+            t.run()
             say(items)
+            del t
             gc.collect()
             say(items)
         ''', output="[]\n['a', 'b', 'c']\n")

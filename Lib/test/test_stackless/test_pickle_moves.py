@@ -14,7 +14,7 @@ from pathlib import Path
 import stackless
 from stackless import channel, schedule_remove, tasklet
 from test_stackless import test_pickle_tasklets as samples
-from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
+from test_stackless.cases import LeavesNoTasklets, crowd, needs_soft_switches
 
 HERE = Path(__file__).parent
 
@@ -136,14 +136,15 @@ class TestMoves(LeavesNoTasklets, unittest.TestCase):
                         self.assertEqual(results, [expected])
 
     def test_a_population_keeps_its_order(self):
-        population = Population(10_000)
+        number = crowd(10_000)
+        population = Population(number)
         with Other() as other:
             population, _ = other.step(population, None)
-            self.assertEqual(population.jobs.balance, -10_000)
+            self.assertEqual(population.jobs.balance, -number)
             population.run()
             population, _ = other.step(population, None)
-        self.assertEqual(population.results, 3 * [(i, i) for i in range(10_000)])
-        for _ in range(10_000):
+        self.assertEqual(population.results, 3 * [(i, i) for i in range(number)])
+        for _ in range(number):
             population.jobs.send(None)
         stackless.run()
         self.assertEqual(population.jobs.balance, 0)
