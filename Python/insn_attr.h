@@ -91,16 +91,8 @@ INSTRUCTION(STORE_ATTR)
     PyObject *owner = sp[-1];
     PyObject *value = sp[-2];
     if (slp_has_heap_type(owner) && !HOOKED()) {
-        _PyInterpreterFrame *top;
-        PyObject *answer = slp_soft_setattr(tstate, frame, owner, NAME_AT(oparg), value, &top);
-        if (answer == SLP_ENTER) {
-            DROP(2);
-            next += CACHES(STORE_ATTR);
-            RUN_FRAMES(top);
-        }
-        if (answer == NULL) {
-            ERROR();
-        }
+        ENTER_SOFT_PAST(slp_soft_setattr(tstate, frame, owner, NAME_AT(oparg), value, &top), 2,
+                        CACHES(STORE_ATTR));
     }
     if (PyObject_SetAttr(owner, NAME_AT(oparg), value) < 0) {
         ERROR();

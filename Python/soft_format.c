@@ -110,15 +110,7 @@ plain(PyObject *text)
 static int
 note(PyObject **values, Py_ssize_t position, Py_ssize_t taken)
 {
-    PyObject *one = PyLong_FromSsize_t(position), *other = PyLong_FromSsize_t(taken);
-    if (one == NULL || other == NULL) {
-        Py_XDECREF(one);
-        Py_XDECREF(other);
-        return -1;
-    }
-    Py_SETREF(values[POSITION], one);
-    Py_SETREF(values[TAKEN], other);
-    return 0;
+    return slp_set_int(&values[POSITION], position) < 0 ? -1 : slp_set_int(&values[TAKEN], taken);
 }
 
 /* An image has a stack that no format leads to. */

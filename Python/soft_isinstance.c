@@ -92,12 +92,7 @@ ask_from(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py
         PyObject *cls = PyTuple_GET_ITEM(classes, position);
         PyObject *answer = ask(tstate, shim, question, values[OBJECT], cls, top);
         if (answer == SLP_ENTER) {
-            PyObject *next = PyLong_FromSsize_t(position + 1);
-            if (next == NULL) {
-                return NULL;
-            }
-            Py_SETREF(values[POSITION], next);
-            return SLP_ENTER;
+            return slp_set_int(&values[POSITION], position + 1) < 0 ? NULL : SLP_ENTER;
         }
         if (answer == SLP_NOT_SOFT) {
             int yes = questions[question].in_c(values[OBJECT], cls);

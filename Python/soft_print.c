@@ -77,16 +77,7 @@ piece_at(PyObject **values, Py_ssize_t number)
 static int
 note(PyObject **values, Py_ssize_t number, int waits_for)
 {
-    PyObject *piece = PyLong_FromSsize_t(number);
-    PyObject *what = PyLong_FromLong(waits_for);
-    if (piece == NULL || what == NULL) {
-        Py_XDECREF(piece);
-        Py_XDECREF(what);
-        return -1;
-    }
-    Py_SETREF(values[PIECE], piece);
-    Py_SETREF(values[WAITS_FOR], what);
-    return 0;
+    return slp_set_int(&values[PIECE], number) < 0 ? -1 : slp_set_int(&values[WAITS_FOR], waits_for);
 }
 
 /* method(*args), args at most one: as a soft function, or the result. */

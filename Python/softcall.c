@@ -87,16 +87,6 @@ slp_soft_register_builtin(const char *name, slp_soft_function function)
     slp_soft_register_function(builtin, function);
 }
 
-PyObject *
-slp_builtin(PyThreadState *tstate, const char *name)
-{
-    PyObject *builtin = PyDict_GetItemString(tstate->interp->builtins_copy, name);
-    if (builtin == NULL && !_PyErr_Occurred(tstate)) {
-        _PyErr_Format(tstate, PyExc_SystemError, "builtin function %s is missing", name);
-    }
-    return builtin;
-}
-
 slp_soft_function
 slp_soft_registered_builtin(const char *name)
 {

@@ -22,6 +22,18 @@ typedef struct {
     int entry;               /* the code unit where the shim goes on: the next one, unless set */
 } slp_stack;
 
+/* Put an int where another value stands.  -1 with an exception. */
+static inline int
+slp_set_int(PyObject **slot, Py_ssize_t value)
+{
+    PyObject *number = PyLong_FromSsize_t(value);
+    if (number == NULL) {
+        return -1;
+    }
+    Py_SETREF(*slot, number);
+    return 0;
+}
+
 /* One step.  SLP_ENTER: *top is the newest of the frames pushed on `shim`, whose result will be pushed on the
  * stack as the function leaves it; another value: what the shim returns; NULL: an exception is set. */
 typedef PyObject *(*slp_continuation)(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *stack,

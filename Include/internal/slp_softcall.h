@@ -62,8 +62,6 @@ bool slp_is_cached_function(PyObject *op);
 void slp_soft_register_function(PyObject *callable, slp_soft_function function);
 /* Of builtins.NAME, and of TYPE.NAME, a method descriptor of a static type. */
 void slp_soft_register_builtin(const char *name, slp_soft_function function);
-/* The function builtins.NAME that the interpreter began with (borrowed).  NULL with an exception. */
-PyObject *slp_builtin(PyThreadState *tstate, const char *name);
 /* What is registered for builtins.NAME so far, or NULL. */
 slp_soft_function slp_soft_registered_builtin(const char *name);
 void slp_soft_register_method(PyTypeObject *type, const char *name, slp_soft_function function);
