@@ -117,11 +117,7 @@ send_from_call(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *rece
     if (shim == NULL) {
         return NULL;
     }
-    PyObject *answer = slp_soft_send(tstate, shim, receiver, sent, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, slp_soft_send(tstate, shim, receiver, sent, top));
 }
 
 static PyObject *

@@ -245,11 +245,7 @@ soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
     if (next == NULL) {
         return NULL;
     }
-    PyObject *answer = resume_raising(tstate, next, a, how, args, nargs, true, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, next);
-    }
-    return answer;
+    return slp_shim_begun(tstate, next, resume_raising(tstate, next, a, how, args, nargs, true, top));
 }
 
 /* --- start-up --- */

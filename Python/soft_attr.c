@@ -482,10 +482,7 @@ getattr_or(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner, P
         if (shim == NULL) {
             return NULL;
         }
-        answer = slp_soft_getattr(tstate, shim, owner, name, NULL, top);
-        if (answer != SLP_ENTER) {
-            slp_frame_clear_and_pop(tstate, shim);
-        }
+        answer = slp_shim_begun(tstate, shim, slp_soft_getattr(tstate, shim, owner, name, NULL, top));
     }
     if (answer == NULL && _PyErr_ExceptionMatches(tstate, PyExc_AttributeError)) {
         _PyErr_Clear(tstate);
@@ -536,10 +533,7 @@ set_with_result(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *own
     PyObject *answer = generic ? generic_set(tstate, shim, owner, name, value, top)
                                : slp_soft_setattr(tstate, shim, owner, name, value, top);
     Py_DECREF(name);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, answer);
 }
 
 static PyObject *

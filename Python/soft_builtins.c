@@ -122,10 +122,7 @@ slp_soft_format_value(PyThreadState *tstate, _PyInterpreterFrame *below, PyObjec
     }
     PyObject *answer = conversion == FVC_STR ? slp_soft_str(tstate, shim, value, top)
                                              : slp_soft_repr(tstate, shim, value, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, answer);
 }
 
 static PyObject *

@@ -130,13 +130,7 @@ begin_entries(PyObject **values, Py_ssize_t position)
         values[BASES] = before == NULL ? NULL : PySequence_List(before);
         Py_XDECREF(before);
     }
-    PyObject *done = PyLong_FromSsize_t(position + 1);
-    if (values[BASES] == NULL || done == NULL) {
-        Py_XDECREF(done);
-        return -1;
-    }
-    Py_SETREF(values[POSITION], done);
-    return 0;
+    return values[BASES] == NULL ? -1 : slp_set_int(&values[POSITION], position + 1);
 }
 
 /* Stack: up to POSITION, and what __mro_entries__ has returned, when one was called. */

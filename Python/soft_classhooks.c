@@ -192,11 +192,9 @@ slp_go_class_hook(PyThreadState *tstate, _PyInterpreterFrame *shim, slp_stack *s
     PyObject *call = PyTuple_GET_ITEM(values[CALLS], position);
     PyObject *args = PyTuple_GET_ITEM(call, 1);
     PyObject *kwnames = PyTuple_GET_ITEM(call, 2) == Py_None ? NULL : PyTuple_GET_ITEM(call, 2);
-    PyObject *done = PyLong_FromSsize_t(position + 1);
-    if (done == NULL) {
+    if (slp_set_int(&values[POSITION], position + 1) < 0) {
         return NULL;
     }
-    Py_SETREF(values[POSITION], done);
     stack->entry = 1;
     Py_ssize_t nargs = PyTuple_GET_SIZE(args) - (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
     return slp_enter_function(tstate, shim, (PyFunctionObject *)PyTuple_GET_ITEM(call, 0),

@@ -516,11 +516,7 @@ begin(PyThreadState *tstate, _PyInterpreterFrame *below, PyCodeObject *code, go_
     if (shim == NULL) {
         return NULL;
     }
-    PyObject *answer = continue_(tstate, shim, shim->localsplus, NULL, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, continue_(tstate, shim, shim->localsplus, NULL, top));
 }
 
 /* format % args, where only the argument at found->index is asked. */
@@ -547,10 +543,7 @@ percent_at_once(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *for
         return NULL;
     }
     PyObject *answer = is_repr ? slp_soft_repr(tstate, shim, arg, top) : slp_soft_str(tstate, shim, arg, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, answer);
 }
 
 /* Stack: format, args, index, text. */

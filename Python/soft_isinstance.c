@@ -134,11 +134,7 @@ soft_question(PyThreadState *tstate, _PyInterpreterFrame *below, int question, P
     if (shim == NULL) {
         return NULL;
     }
-    PyObject *answer = ask_from(tstate, shim, shim->localsplus, 0, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, ask_from(tstate, shim, shim->localsplus, 0, top));
 }
 
 PyObject *

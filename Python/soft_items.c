@@ -8,6 +8,7 @@
  */
 #include "slp_loops.h"
 
+#include "slp_continue.h"
 #include "slp_frame.h"
 #include "slp_opcodes.h"
 #include "slp_softcall.h"
@@ -95,15 +96,7 @@ slp_take_item(PyThreadState *tstate, slp_taker how, PyObject *container, PyObjec
     switch (how) {
     case SLP_TAKE_PAIR: {
         Py_ssize_t index = PyLong_AsSsize_t(*state);
-        if (take_pair(tstate, container, item, index) < 0) {
-            return -1;
-        }
-        PyObject *next = PyLong_FromSsize_t(index + 1);
-        if (next == NULL) {
-            return -1;
-        }
-        Py_SETREF(*state, next);
-        return 0;
+        return take_pair(tstate, container, item, index) < 0 ? -1 : slp_set_int(state, index + 1);
     }
     case SLP_TAKE_BYTES:
         return take_byte(tstate, container, item, "bytes");

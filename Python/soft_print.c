@@ -203,11 +203,7 @@ soft_print(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
     if (shim == NULL) {
         return NULL;
     }
-    PyObject *answer = go_on(tstate, shim, shim->localsplus, 0, NULL, top);
-    if (answer != SLP_ENTER) {
-        slp_frame_clear_and_pop(tstate, shim);
-    }
-    return answer;
+    return slp_shim_begun(tstate, shim, go_on(tstate, shim, shim->localsplus, 0, NULL, top));
 }
 
 void

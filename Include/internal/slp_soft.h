@@ -23,6 +23,7 @@
 
 #include "slp_base.h"
 #include "slp_callargs.h"
+#include "slp_frame.h"
 #include "slp_shims.h"
 
 /* Never reference counted, never seen by Python code. */
@@ -59,6 +60,16 @@ slp_python_method(PyTypeObject *type, PyObject *name)
 {
     PyObject *found = _PyType_Lookup(type, name);
     return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
+}
+
+/* The answer of a soft function that has pushed `shim` and, on it, begun: the shim stays for frames only. */
+static inline PyObject *
+slp_shim_begun(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject *answer)
+{
+    if (answer != SLP_ENTER) {
+        slp_frame_clear_and_pop(tstate, shim);
+    }
+    return answer;
 }
 
 /* Push the frame of func(*args) on `below`; a soft function's answer. */
