@@ -39,6 +39,44 @@ python_special(PyObject *obj, PyObject *name)
     return found != NULL && Py_IS_TYPE(found, &PyFunction_Type) ? (PyFunctionObject *)found : NULL;
 }
 
+/* What a with statement calls of its manager (new references). */
+typedef struct {
+    PyFunctionObject *python_enter;     /* a function whose frame gets the manager; or NULL, then */
+    PyObject *enter;                    /* this one is bound */
+    PyObject *exit;                     /* bound */
+} manager_methods;
+
+/* Find them, python_enter where `as_frame` allows it.  -1 with an exception. */
+static inline int
+find_manager_methods(PyThreadState *tstate, PyObject *manager, bool as_frame, PyObject *enter_name,
+                     PyObject *exit_name, const char *protocol, manager_methods *found)
+{
+    found->enter = NULL;
+    found->python_enter = as_frame ? python_special(manager, enter_name) : NULL;
+    if (found->python_enter != NULL) {
+        Py_INCREF(found->python_enter);
+    }
+    else if ((found->enter = _PyObject_LookupSpecial(manager, enter_name)) == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_Format(tstate, PyExc_TypeError, "'%.200s' object does not support the %s protocol",
+                          Py_TYPE(manager)->tp_name, protocol);
+        }
+        return -1;
+    }
+    found->exit = _PyObject_LookupSpecial(manager, exit_name);
+    if (found->exit == NULL) {
+        if (!_PyErr_Occurred(tstate)) {
+            _PyErr_Format(tstate, PyExc_TypeError,
+                          "'%.200s' object does not support the %s protocol (missed %U method)",
+                          Py_TYPE(manager)->tp_name, protocol, exit_name);
+        }
+        Py_XDECREF(found->enter);
+        Py_XDECREF(found->python_enter);
+        return -1;
+    }
+    return 0;
+}
+
 /* Truth of a value that is not a bool: 1, 0, or -1 with an exception. */
 static inline int
 truth(PyObject *value)

@@ -130,95 +130,36 @@ INSTRUCTION(LOAD_ASSERTION_ERROR)
 
 /* Stack: manager.  Afterwards: its bound __exit__, the result of __enter__ (for `async with`:
  * __aexit__, __aenter__).  A special method in Python runs as a frame, and pushes its own result. */
+#define BEGIN_BLOCK(enter_name, exit_name, protocol)                                               \
+    PyObject *manager = sp[-1];                                                                    \
+    manager_methods methods;                                                                       \
+    if (find_manager_methods(tstate, manager, !HOOKED(), &_Py_ID(enter_name), &_Py_ID(exit_name),  \
+                             protocol, &methods) < 0) {                                            \
+        ERROR();                                                                                   \
+    }                                                                                              \
+    sp[-1] = methods.exit;                                                                         \
+    if (methods.python_enter != NULL) {                                                            \
+        ENTER_FUNCTION(methods.python_enter, &manager, 1, NULL, 0);                                \
+    }                                                                                              \
+    PyObject *result = PyObject_CallNoArgs(methods.enter);                                         \
+    DECREF(methods.enter);                                                                         \
+    DECREF(manager);                                                                               \
+    if (result == NULL) {                                                                          \
+        ERROR();                                                                                   \
+    }                                                                                              \
+    *sp++ = result;                                                                                \
+    NEXT_AFTER_CALL();
+
 INSTRUCTION(BEFORE_WITH)
 {
-    PyObject *manager = sp[-1];
-    PyFunctionObject *python_enter = HOOKED() ? NULL : python_special(manager, &_Py_ID(__enter__));
-    PyObject *enter = NULL;
-    if (python_enter == NULL) {
-        enter = _PyObject_LookupSpecial(manager, &_Py_ID(__enter__));
-        if (enter == NULL) {
-            if (!_PyErr_Occurred(tstate)) {
-                _PyErr_Format(tstate, PyExc_TypeError,
-                              "'%.200s' object does not support the context manager protocol",
-                              Py_TYPE(manager)->tp_name);
-            }
-            ERROR();
-        }
-    }
-    else {
-        Py_INCREF(python_enter);
-    }
-    PyObject *exit = _PyObject_LookupSpecial(manager, &_Py_ID(__exit__));
-    if (exit == NULL) {
-        if (!_PyErr_Occurred(tstate)) {
-            _PyErr_Format(tstate, PyExc_TypeError,
-                          "'%.200s' object does not support the context manager protocol "
-                          "(missed __exit__ method)",
-                          Py_TYPE(manager)->tp_name);
-        }
-        XDECREF(enter);
-        XDECREF(python_enter);
-        ERROR();
-    }
-    sp[-1] = exit;
-    if (python_enter != NULL) {
-        ENTER_FUNCTION(python_enter, &manager, 1, NULL, 0);
-    }
-    PyObject *result = PyObject_CallNoArgs(enter);
-    DECREF(enter);
-    DECREF(manager);
-    if (result == NULL) {
-        ERROR();
-    }
-    *sp++ = result;
-    NEXT_AFTER_CALL();
+    BEGIN_BLOCK(__enter__, __exit__, "context manager")
 }
 
 INSTRUCTION(BEFORE_ASYNC_WITH)
 {
-    PyObject *manager = sp[-1];
-    PyFunctionObject *python_enter = HOOKED() ? NULL : python_special(manager, &_Py_ID(__aenter__));
-    PyObject *enter = NULL;
-    if (python_enter == NULL) {
-        enter = _PyObject_LookupSpecial(manager, &_Py_ID(__aenter__));
-        if (enter == NULL) {
-            if (!_PyErr_Occurred(tstate)) {
-                _PyErr_Format(tstate, PyExc_TypeError,
-                              "'%.200s' object does not support the asynchronous context manager protocol",
-                              Py_TYPE(manager)->tp_name);
-            }
-            ERROR();
-        }
-    }
-    else {
-        Py_INCREF(python_enter);
-    }
-    PyObject *exit = _PyObject_LookupSpecial(manager, &_Py_ID(__aexit__));
-    if (exit == NULL) {
-        if (!_PyErr_Occurred(tstate)) {
-            _PyErr_Format(tstate, PyExc_TypeError,
-                          "'%.200s' object does not support the asynchronous context manager protocol "
-                          "(missed __aexit__ method)",
-                          Py_TYPE(manager)->tp_name);
-        }
-        XDECREF(enter);
-        XDECREF(python_enter);
-        ERROR();
-    }
-    sp[-1] = exit;
-    if (python_enter != NULL) {
-        ENTER_FUNCTION(python_enter, &manager, 1, NULL, 0);
-    }
-    PyObject *result = PyObject_CallNoArgs(enter);
-    DECREF(enter);
-    DECREF(manager);
-    if (result == NULL) {
-        ERROR();
-    }
-    *sp++ = result;
-    NEXT_AFTER_CALL();
+    BEGIN_BLOCK(__aenter__, __aexit__, "asynchronous context manager")
 }
+#undef BEGIN_BLOCK
 
 /* Stack: bound __exit__, lasti, the exception handled before, the exception.  Pushes what
  * __exit__(type, value, traceback) answers. */
