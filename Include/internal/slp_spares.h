@@ -1,4 +1,4 @@
-/* What dead tasklets leave for the next ones: their objects, and the memory of their first frames.
+/* What dead tasklets leave for the next ones: their objects, and the memory of their frames.
  *
  * Creating, running and ending a tasklet takes two blocks of memory, and the allocator's way to a block and
  * back, the collector's included, was a sixth of its instructions.  Here the last ones wait, for all threads:
@@ -58,6 +58,7 @@ slp_spare_chunk_take(size_t bytes)
     _PyStackChunk **place = &slp_spares.chunks[bytes / 16];
     _PyStackChunk *chunk = *place;
     if (SLP_LIKELY(chunk != NULL && !_Py_tracemalloc_config.tracing)) {
+        assert(bytes % 16 == 0);
         *place = chunk->previous;
         slp_spares.chunks_room++;
         return chunk;

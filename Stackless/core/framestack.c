@@ -46,6 +46,30 @@ is_heap(const _PyStackChunk *chunk)
     return (chunk->size & SLP_CHUNK_HEAP) != 0;
 }
 
+/* A heap chunk of `bytes`, one that waits (slp_spares.h) or a new one; NULL without an exception. */
+static inline _PyStackChunk *
+allocate_heap(size_t bytes)
+{
+    _PyStackChunk *chunk = slp_spare_chunk_take(bytes);
+    if (chunk == NULL) {
+        chunk = PyObject_Malloc(bytes);
+        if (chunk == NULL) {
+            return NULL;
+        }
+    }
+    chunk->size = bytes | SLP_CHUNK_HEAP;
+    return chunk;
+}
+
+/* Let one wait, or free it. */
+static inline void
+free_heap(_PyStackChunk *chunk)
+{
+    if (!slp_spare_chunk_give(chunk, chunk_bytes(chunk))) {
+        PyObject_Free(chunk);
+    }
+}
+
 /* Keep a freed chunk as the spare of its kind, or let it go: the larger of the two stays. */
 static void
 retire_chunk(PyThreadState *tstate, _PyStackChunk *chunk)
@@ -62,7 +86,9 @@ retire_chunk(PyThreadState *tstate, _PyStackChunk *chunk)
             th->spare_heap = chunk;
             chunk = smaller;
         }
-        PyObject_Free(chunk);
+        if (chunk != NULL) {
+            free_heap(chunk);
+        }
         return;
     }
     if (keep && (spare_arena == NULL || spare_arena->size < chunk->size)) {
@@ -123,9 +149,12 @@ new_chunk(PyThreadState *tstate, const _PyStackChunk *newest, size_t needed)
     while (bytes < needed) {
         bytes *= 2;
     }
-    chunk = heap ? PyObject_Malloc(bytes) : _PyObject_VirtualAlloc(bytes);
+    if (heap) {
+        return allocate_heap(bytes);
+    }
+    chunk = _PyObject_VirtualAlloc(bytes);
     if (chunk != NULL) {
-        chunk->size = heap ? bytes | SLP_CHUNK_HEAP : bytes;
+        chunk->size = bytes;
     }
     return chunk;
 }
@@ -173,17 +202,12 @@ _PyStackChunk *
 slp_chunk_new_heap(size_t words)
 {
     size_t bytes = offsetof(_PyStackChunk, top) + words * sizeof(PyObject *);
-    bytes = slp_spare_chunk_size(bytes);
-    _PyStackChunk *chunk = slp_spare_chunk_take(bytes);
+    _PyStackChunk *chunk = allocate_heap(slp_spare_chunk_size(bytes));
     if (chunk == NULL) {
-        chunk = PyObject_Malloc(bytes);
-        if (chunk == NULL) {
-            PyErr_NoMemory();
-            return NULL;
-        }
+        PyErr_NoMemory();
+        return NULL;
     }
     chunk->previous = NULL;
-    chunk->size = bytes | SLP_CHUNK_HEAP;
     return chunk;
 }
 
@@ -193,9 +217,7 @@ slp_chunks_free_heap(_PyStackChunk *chunk)
     while (chunk != NULL) {
         _PyStackChunk *previous = chunk->previous;
         assert(is_heap(chunk));
-        if (!slp_spare_chunk_give(chunk, chunk_bytes(chunk))) {
-            PyObject_Free(chunk);
-        }
+        free_heap(chunk);
         chunk = previous;
     }
 }

@@ -2,7 +2,9 @@
 
 import gc
 import operator
+import subprocess
 import sys
+import textwrap
 import tracemalloc
 import types
 import unittest
@@ -348,6 +350,32 @@ class TestSpares(GarbageCase):
             tasklet(function)(1)
             run()
         self.assertEqual(self.log, [True] * len(functions) * 2)
+
+    @needs_soft_switches
+    def test_memory_of_frames_above_the_first(self):
+        """Of tasklets that are dropped inside of a call; in a process that has no spares yet."""
+        code = textwrap.dedent("""
+            import gc, sys
+            from stackless import schedule_remove, tasklet
+
+            def wait():
+                schedule_remove()
+
+            def body():
+                wait()
+
+            def blocks(count):
+                for _ in range(count):
+                    tasklet(body)().run()
+                gc.collect()
+                return sys.getallocatedblocks()
+
+            before = blocks(50)
+            print(blocks(500) - before)
+        """)
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertEqual((result.stderr, result.returncode), ("", 0))
+        self.assertLess(int(result.stdout), 50)
 
     def test_tracemalloc_sees_them(self):
         tasklet(len)("")

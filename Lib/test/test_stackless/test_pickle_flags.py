@@ -1,6 +1,8 @@
 """What pickling keeps only on request: the flags of pickle_flags()."""
 
+import collections
 import contextvars
+import functools
 import pickle
 import sys
 import threading
@@ -169,8 +171,8 @@ class TestTracing(WithFlags):
 
     def test_audit(self):
         """Loading trace functions is an event, as setting them is."""
-        heard = []
-        sys.addaudithook(lambda event, args: heard.append(event) if event.startswith("sys.set") else None)
+        listen()
+        self.addCleanup(heard.clear)
         t = paused(body, [])
         t.trace_function = trace
         stackless.pickle_flags(TRACING)
@@ -179,6 +181,15 @@ class TestTracing(WithFlags):
         heard.clear()
         pickle.loads(data)
         self.assertIn("sys.settrace", heard)
+
+
+heard = collections.deque(maxlen=10)
+
+
+@functools.cache
+def listen():
+    """Have `heard` hear; audit hooks stay for ever."""
+    sys.addaudithook(lambda event, args: heard.append(event) if event.startswith("sys.set") else None)
 
 
 class Unpicklable:
