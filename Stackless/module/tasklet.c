@@ -70,6 +70,8 @@ tasklet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     slp_thread *th = slp_thread_now();
     if (th == NULL)
         return NULL;
+    if (type == &PyTasklet_Type)
+        return (PyObject *)slp_tasklet_new_plain(th);
     PyTaskletObject *t = (PyTaskletObject *)type->tp_alloc(type, 0);
     if (t != NULL) {
         t->thread = slp_thread_hold(th);

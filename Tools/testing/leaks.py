@@ -28,7 +28,11 @@ WARM_UP, ROUNDS = 4, 4
 LEFT_OUT = {'test_bench', 'test_compiled', 'test_debuggers', 'test_distribution', 'test_drop_in',
             'test_embed_cxx', 'test_embed_examples', 'test_embed_shared', 'test_examples', 'test_fork', 'test_fuzz',
             'test_install', 'test_many', 'test_overflow', 'test_platf', 'test_programs', 'test_stubs',
-            'test_capi_header', 'test_capi_historic', 'test_command_line'}
+            'test_capi_header', 'test_capi_historic', 'test_command_line', 'test_cpython_suite'}
+
+# In these, tasklets refuse to die when their thread ends.  Their C stacks are given up, and what C functions hold
+# there stays for ever.
+NEVER_FREED = {'test_carriers_are_given_back', 'test_one_that_refuses_to_die'}
 
 
 def tests_of(suite):
@@ -83,7 +87,7 @@ def work(path):
     report = os.fdopen(os.dup(1), 'w')
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for test in tests_of(suite):
-        rounds = growth(test)
+        rounds = None if test._testMethodName in NEVER_FREED else growth(test)
         if rounds is None:
             left_out += 1
             continue

@@ -351,22 +351,15 @@ class TestSpares(GarbageCase):
             run()
         self.assertEqual(self.log, [True] * len(functions) * 2)
 
-    @needs_soft_switches
-    def test_memory_of_frames_above_the_first(self):
-        """Of tasklets that are dropped inside of a call; in a process that has no spares yet."""
-        code = textwrap.dedent("""
+    def assert_blocks_stay(self, setup, statement):
+        """Running the statement again and again takes no more memory, in a process that has no spares yet."""
+        code = textwrap.dedent(f"""
             import gc, sys
-            from stackless import schedule_remove, tasklet
-
-            def wait():
-                schedule_remove()
-
-            def body():
-                wait()
-
+            from stackless import run, schedule_remove, tasklet
+            {setup}
             def blocks(count):
                 for _ in range(count):
-                    tasklet(body)().run()
+                    {statement}
                 gc.collect()
                 return sys.getallocatedblocks()
 
@@ -376,6 +369,14 @@ class TestSpares(GarbageCase):
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         self.assertEqual((result.stderr, result.returncode), ("", 0))
         self.assertLess(int(result.stdout), 50)
+
+    @needs_soft_switches
+    def test_memory_of_frames_above_the_first(self):
+        """Of tasklets that are dropped inside of a call."""
+        self.assert_blocks_stay("def body(): (lambda: schedule_remove())()", "tasklet(body)().run()")
+
+    def test_objects_of_bare_tasklets(self):
+        self.assert_blocks_stay("", "tasklet.__new__(tasklet).bind(len)(''); run()")
 
     def test_tracemalloc_sees_them(self):
         tasklet(len)("")

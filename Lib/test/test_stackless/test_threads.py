@@ -3,6 +3,7 @@
 import _thread
 import ctypes
 import threading
+import time
 import unittest
 from operator import call
 
@@ -425,10 +426,17 @@ class TestDeadlock(ThreadCase):
         self.assertEqual(ch.receive(), "value")
         thread.finish()
 
+    def others_sleep(self):
+        """Whether no other thread could run: run() comes back at once then."""
+        start = time.monotonic()
+        run(max_seconds=0.05, threadblock=True)
+        return time.monotonic() - start < 0.05
+
     def test_all_threads_sleep(self):
         """Who comes last gets the error, and may help the others then."""
         ch = channel()
         thread = self.sleeper(ch)
+        self.wait_until(self.others_sleep)   # a tasklet blocks before its thread sleeps
         with self.assertRaisesRegex(RuntimeError, "^Deadlock: the last runnable tasklet of all threads"):
             channel().receive()
         ch.send(None)
