@@ -2,7 +2,6 @@
 
 import gc
 import operator
-import subprocess
 import sys
 import textwrap
 import tracemalloc
@@ -12,6 +11,7 @@ import weakref
 
 from stackless import channel, getcurrent, getruncount, run, schedule, schedule_remove, tasklet
 
+from . import interpreters
 from .cases import LeavesNoTasklets, needs_soft_switches
 
 
@@ -369,7 +369,7 @@ class TestSpares(GarbageCase):
 
             print([growth(150) for _ in range(6)][-1])
         """)
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        result = interpreters.run_python("-c", code)
         self.assertEqual((result.stderr, result.returncode), ("", 0))
         self.assertLess(int(result.stdout), 50)
 
