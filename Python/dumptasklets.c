@@ -3,7 +3,10 @@
  * Who is in a run queue is found there.  The others (blocked, paused, waiting in run()) are in no list of
  * ours, since that would cost each tasklet 16 bytes; but the collector knows them.  So its lists are walked,
  * the oldest objects first.  They may be in disorder: in the midst of a collection, of a change by another
- * thread, or because the process is broken.  Then tasklets may be missing from what is written.
+ * thread, or because the process is broken.  Then tasklets may be missing from what is written, but none is
+ * there twice, and the walk ends: a list is a ring through its head, and an object that another thread moves
+ * meanwhile takes the walk to another ring, which does not lead back to where it began.  So each list's head
+ * is an end; and the heads that a collection has for a while are found out by a tortoise (put_generation()).
  *
  * Budget: 50 ns for each object that the collector knows, so 0.5 s in a program with ten million of them.
  */
@@ -24,7 +27,8 @@
 /* What a dump knows while it goes on. */
 typedef struct {
     int fd;
-    int shown;
+    int shown;                         /* so many of these */
+    const void *tasklets[MAX_TASKLETS];
     bool many_threads;                 /* headings name the thread */
     size_t objects;                    /* looked at so far */
     PyTypeObject *type;                /* the last one that was looked at, */
@@ -134,17 +138,22 @@ put_state(int fd, const PyTaskletObject *t)
     }
 }
 
-/* Write the heading and the frames of one tasklet.  False if there were enough before it. */
+/* Write the heading and the frames of one tasklet, once.  False if there were enough before it. */
 static bool
 put_tasklet(dump *d, const suspect *s)
 {
     const PyTaskletObject *t = &s->t;
     unsigned long id;
+    for (int i = 0; i < d->shown; i++) {
+        if (d->tasklets[i] == s->address) {
+            return true;
+        }
+    }
     if (d->shown == MAX_TASKLETS) {
         slp_dump_text(d->fd, "\n...\n");
         return false;
     }
-    d->shown++;
+    d->tasklets[d->shown++] = s->address;
     slp_dump_text(d->fd, t->flags.is_main ? "\nMain tasklet " : "\nTasklet ");
     put_pointer(d->fd, s->address);
     put_name(d->fd, t);
@@ -180,18 +189,27 @@ put_run_queue(dump *d, const slp_thread *th)
     return true;
 }
 
-/* Write those in a list of the collector that are in no run queue.  False if there were too many. */
+/* Write those in a list of the collector that are in no run queue.  False if there were too many.
+ *
+ * The tortoise (Brent's) waits at an object while the walk goes as far again as it has come; then it is set
+ * to where the walk is.  A walk that comes to where it waits goes in a ring. */
 static bool
-put_generation(dump *d, const PyGC_Head *list)
+put_generation(dump *d, const struct _gc_runtime_state *collector, const PyGC_Head *list)
 {
     suspect s;
     object_head head;
     head.gc = *list;
-    for (;;) {
+    const PyGC_Head *tortoise = NULL;
+    for (size_t steps = 0, next_rest = 1;; steps++) {
         /* The collector keeps a bit in the pointer while it works. */
         const PyGC_Head *gc = (const PyGC_Head *)(head.gc._gc_next & ~(uintptr_t)(sizeof(void *) - 1));
-        if (gc == list || ++d->objects > MAX_OBJECTS || !copy_head(d, &head, gc)) {
+        bool is_list = (uintptr_t)gc - (uintptr_t)collector < sizeof(*collector);
+        if (is_list || gc == tortoise || ++d->objects > MAX_OBJECTS || !copy_head(d, &head, gc)) {
             return true;
+        }
+        if (steps == next_rest) {
+            tortoise = gc;
+            next_rest *= 2;
         }
         if (is_tasklet_type(d, Py_TYPE(&head.object)) && is_suspended(&s, (const PyTaskletObject *)(gc + 1))
             && (s.t.next == NULL || s.t.flags.blocked) && !put_tasklet(d, &s)) {
@@ -218,11 +236,11 @@ slp_dump_tasklets(int fd, PyInterpreterState *interp)
             return;
         }
     }
-    if (!any || !put_generation(&d, &interp->gc.permanent_generation.head)) {
+    if (!any || !put_generation(&d, &interp->gc, &interp->gc.permanent_generation.head)) {
         return;
     }
     for (int i = NUM_GENERATIONS; --i >= 0;) {
-        if (!put_generation(&d, &interp->gc.generations[i].head)) {
+        if (!put_generation(&d, &interp->gc, &interp->gc.generations[i].head)) {
             return;
         }
     }

@@ -217,6 +217,31 @@ class TestDumps(unittest.TestCase):
                 self.assertEqual(self.headings(report)[0], 'Current thread 0x (most recent call first):')
                 self.assertEqual(report.count('\nTasklet'), 1, report)
 
+    def test_rings_in_lists(self):
+        """Where a list comes back to one of its objects, or to the head of another list, the walk ends: a ring
+        would keep it for minutes.  No tasklet is shown twice."""
+        for leads_to in 'last', 'first', 'middle', 'older':
+            with self.subTest(leads_to=leads_to):
+                report = self.run_program(f'''
+                    resource.setrlimit(resource.RLIMIT_CPU, (15, 15))
+                    gc.collect()
+                    gc.disable()
+                    tasklets = make(2)
+                    # Each of them lies in pages of its own.
+                    large = [(channel,) * 1000 for _ in range(100)]
+                    older = large[0]
+                    if {leads_to!r} == 'older':
+                        gc.collect(0)
+                        tasklets += make(1)
+                        large += [(channel,) * 1000 for _ in range(100)]
+                    first, middle, last = tasklets[0], large[50], large[-1]
+                    word = ctypes.c_size_t.from_address(id(last) - 16)
+                    word.value = id({leads_to}) - 16
+                    faulthandler.dump_traceback()
+                    os._exit(0)
+                ''')
+                self.assertEqual(report.count('\nTasklet'), 3 if leads_to == 'older' else 2, report)
+
     def test_while_everything_changes(self):
         """Reports are written without the GIL while tasklets come and go: nobody falls over that."""
         report = self.run_program('''
