@@ -433,19 +433,7 @@ _PyEval_EvalFrameDefault(PyThreadState *tstate, _PyInterpreterFrame *frame, int 
             LOAD_FRAME();
             goto leave_raising;
         }
-        if (_Py_EnterRecursiveCallTstate(tstate, "")) {
-            tstate->recursion_remaining--;
-            LOAD_FRAME();
-            goto leave_raising;
-        }
-        LOAD_FRAME();
-        if (TRACED()) {
-            SLOW_ON();
-            if (slp_trace_call(tstate, frame) < 0) {
-                goto leave_raising;
-            }
-        }
-        goto resumed_raising;
+        goto enter_raising;
     }
 
 enter_frame:

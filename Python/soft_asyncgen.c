@@ -122,15 +122,8 @@ resume_raising(PyThreadState *tstate, _PyInterpreterFrame *below, awaitable_obje
                PyObject *const *args, Py_ssize_t nargs, bool closes, _PyInterpreterFrame **top)
 {
     _PyInterpreterFrame *shim = push_shim(tstate, below, a, how);
-    if (shim == NULL) {
-        return NULL;
-    }
-    *top = slp_throw_frames(tstate, shim, a->generator, args, nargs, closes);
-    if (*top == NULL) {
-        slp_frame_clear_and_pop(tstate, shim);
-        return _PyErr_Occurred(tstate) ? NULL : SLP_NOT_SOFT;
-    }
-    return SLP_ENTER;
+    return shim == NULL ? NULL
+                        : slp_throw_from_shim(tstate, shim, a->generator, args, nargs, closes, top);
 }
 
 static PyObject *

@@ -258,9 +258,12 @@ slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *c
     return frame;
 }
 
-_PyInterpreterFrame *
-slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen, PyObject *const *args,
-                 Py_ssize_t nargs, bool closes)
+/* Throw into a suspended generator: link it, and all that it delegates to, to `caller`, which waits for it;
+ * the frame in which to go on, or, with an exception set, to raise it.  NULL where the base has to do it, or,
+ * with an exception set, where it failed. */
+static _PyInterpreterFrame *
+throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen, PyObject *const *args,
+             Py_ssize_t nargs, bool closes)
 {
     /* First look, since nothing may be changed when the base has to do it. */
     if (gen->gi_frame_state != FRAME_SUSPENDED || !is_throwable(args, nargs)) {
@@ -322,6 +325,18 @@ slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject
     return shim;
 }
 
+PyObject *
+slp_throw_from_shim(PyThreadState *tstate, _PyInterpreterFrame *shim, PyGenObject *gen, PyObject *const *args,
+                    Py_ssize_t nargs, bool closes, _PyInterpreterFrame **top)
+{
+    *top = throw_frames(tstate, shim, gen, args, nargs, closes);
+    if (*top == NULL) {
+        slp_frame_clear_and_pop(tstate, shim);
+        return _PyErr_Occurred(tstate) ? NULL : SLP_NOT_SOFT;
+    }
+    return SLP_ENTER;
+}
+
 _PyInterpreterFrame *
 slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link, _PyInterpreterFrame *caller)
 {
@@ -348,15 +363,7 @@ slp_soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *g
         return SLP_NOT_SOFT;
     }
     _PyInterpreterFrame *shim = slp_push_next(tstate, below, (PyObject *)gen, NULL);
-    if (shim == NULL) {
-        return NULL;
-    }
-    *top = slp_throw_frames(tstate, shim, gen, args, nargs, true);
-    if (*top == NULL) {
-        slp_frame_clear_and_pop(tstate, shim);
-        return _PyErr_Occurred(tstate) ? NULL : SLP_NOT_SOFT;
-    }
-    return SLP_ENTER;
+    return shim == NULL ? NULL : slp_throw_from_shim(tstate, shim, gen, args, nargs, true, top);
 }
 
 static PyObject *

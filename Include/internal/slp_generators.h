@@ -40,11 +40,12 @@ PyObject *slp_soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyGe
 PyObject *slp_soft_close(PyThreadState *tstate, _PyInterpreterFrame *below, PyGenObject *gen,
                          _PyInterpreterFrame **top);
 
-/* Throw into a suspended generator: link it, and all that it delegates to, to `caller`, which waits for it;
- * the frame in which to go on, or, with an exception set, to raise it.  `closes`: a GeneratorExit closes what
- * it delegates to.  NULL where the base has to do it, or, with an exception set, where it failed. */
-_PyInterpreterFrame *slp_throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen,
-                                      PyObject *const *args, Py_ssize_t nargs, bool closes);
+/* The answer of a soft function that has pushed `shim`, which waits for a suspended generator, for throwing
+ * into it.  *top becomes the frame in which to go on, or, with an exception set, to raise it.  `closes`: a
+ * GeneratorExit closes what the generator delegates to.  The shim goes where the base has to do it. */
+PyObject *slp_throw_from_shim(PyThreadState *tstate, _PyInterpreterFrame *shim, PyGenObject *gen,
+                              PyObject *const *args, Py_ssize_t nargs, bool closes,
+                              _PyInterpreterFrame **top);
 
 /* Link `gen`, which waits for what it delegates to, as its SEND would. */
 _PyInterpreterFrame *slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *caller);

@@ -1,12 +1,16 @@
 """What test cases that make tasklets have in common."""
 
 import os
+import pickle
 import unittest
 
 from stackless import channel, getcurrent, getruncount, run, tasklet
 
 # The torture switches that are compiled in.
 TORTURE = set(os.environ.get("SLP_TORTURE", "").split(","))
+
+# The protocols that images can have.
+PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 
 # For tests of what only tasklets without C frames can do: be freed silently, or be bound anew while paused.
 needs_soft_switches = unittest.skipIf(TORTURE & {"hard", "refuse-soft"},
@@ -26,6 +30,18 @@ class LeavesNoTasklets:
         while getruncount() > 1:
             getcurrent().next.remove()
         self.assertEqual(left, 0, "the test left runnable tasklets behind")
+
+
+class Pickled(unittest.TestCase):
+    """Tests of what a loaded object is like."""
+
+    def each(self, obj):
+        """The object after a round trip by each pickler and protocol."""
+        for protocol in PROTOCOLS:
+            for dumps in pickle.dumps, pickle._dumps:
+                for loads in pickle.loads, pickle._loads:
+                    with self.subTest(protocol=protocol, dumps=dumps.__module__, loads=loads.__module__):
+                        yield loads(dumps(obj, protocol))
 
 
 class BlocksSoftly(LeavesNoTasklets):

@@ -13,7 +13,7 @@ import unittest
 import stackless
 from _stackless import _wrap
 
-PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
+from .cases import Pickled
 
 
 def by_name(value):
@@ -40,16 +40,6 @@ def recursive():
         return 1 if n < 2 else n * fact(n - 1)
 
     return fact
-
-
-class Pickled(unittest.TestCase):
-    def each(self, obj):
-        """The object after a round trip by each pickler and protocol, and by deep copies where they copy."""
-        for protocol in PROTOCOLS:
-            for dumps in pickle.dumps, pickle._dumps:
-                for loads in pickle.loads, pickle._loads:
-                    with self.subTest(protocol=protocol, dumps=dumps.__module__, loads=loads.__module__):
-                        yield loads(dumps(obj, protocol))
 
 
 class TestFunctions(Pickled):

@@ -17,7 +17,8 @@ import unittest
 import stackless
 from stackless import _typenames
 
-PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
+from .cases import Pickled
+
 VARIABLE = contextvars.ContextVar("VARIABLE")
 
 
@@ -224,16 +225,6 @@ ANSWERS = {
     "values of a dict": (DICT.values(), list),
     "bomb": (stackless.bomb(ValueError, ValueError("bang")), lambda b: (b.type, str(b.value), b.traceback)),
 }
-
-
-class Pickled(unittest.TestCase):
-    def each(self, obj):
-        """The object after a round trip by each pickler and protocol."""
-        for protocol in PROTOCOLS:
-            for dumps in pickle.dumps, pickle._dumps:
-                for loads in pickle.loads, pickle._loads:
-                    with self.subTest(protocol=protocol, dumps=dumps.__module__, loads=loads.__module__):
-                        yield loads(dumps(obj, protocol))
 
 
 class TestIterators(Pickled):

@@ -11,9 +11,7 @@ import unittest
 import stackless
 from _stackless import _wrap
 from stackless import channel, schedule_remove, tasklet
-from test_stackless.cases import LeavesNoTasklets, needs_soft_switches
-
-PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
+from test_stackless.cases import PROTOCOLS, LeavesNoTasklets, needs_soft_switches
 
 
 def wait(value=None):
