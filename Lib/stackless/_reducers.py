@@ -235,8 +235,8 @@ def _reduce_ordering_key(key):
 
 
 def class_namespace(cls):
-    """The __dict__ of a class."""
-    return vars(cls)
+    """The __dict__ of a class, whatever its metaclass calls so."""
+    return vars(type)["__dict__"].__get__(cls)
 
 
 def mapping_proxy(mapping):
@@ -244,13 +244,31 @@ def mapping_proxy(mapping):
     return MappingProxyType(mapping)
 
 
-def _reduce_mapping_proxy(proxy):
+def _viewed(proxy):
+    """The mapping that a mapping proxy shows."""
     (mapping,) = [obj for obj in gc.get_referents(proxy) if obj is not type(proxy)]
-    if type(mapping) is dict and "__module__" in mapping:
-        for cls in gc.get_referrers(mapping):
-            if isinstance(cls, type) and gc.get_referents(vars(cls))[0] is mapping:
+    return mapping
+
+
+def _reduce_mapping_proxy(proxy):
+    mapping = _viewed(proxy)
+    if type(mapping) is dict and "__doc__" in mapping:
+        for cls in _all_classes():
+            if _viewed(class_namespace(cls)) is mapping:
                 return class_namespace, (cls,)
     return mapping_proxy, (mapping,)
+
+
+def _all_classes():
+    """Every class there is, once.  The collector does not know builtin ones, nor those of before a gc.freeze()."""
+    found, seen = [object], {id(object)}
+    for cls in found:
+        yield cls
+        # A metaclass may have a method of that name, too.
+        for subclass in type.__subclasses__(cls):
+            if id(subclass) not in seen:
+                seen.add(id(subclass))
+                found.append(subclass)
 
 
 # --- contexts ---

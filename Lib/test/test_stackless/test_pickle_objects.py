@@ -5,6 +5,7 @@ import collections
 import contextvars
 import copy
 import functools
+import gc
 import io
 import itertools
 import operator
@@ -329,6 +330,13 @@ class TestTypesWithoutAName(Pickled):
         for cls in types.GeneratorType, type(iter([])), int, type(None):
             for protocol in 4, 5:
                 self.assertEqual(pickle.dumps(cls, protocol), pickle._dumps(cls, protocol))
+
+    def test_namespaces_stay_those_of_their_classes(self):
+        gc.freeze()
+        self.addCleanup(gc.unfreeze)
+        for cls in Base, Derived, Items, int, type, object, types.MappingProxyType:
+            for loaded in self.each(vars(cls)):
+                self.assertIs(gc.get_referents(loaded)[0], gc.get_referents(vars(cls))[0], cls)
 
     def test_methods_of_such_types(self):
         for cls in _typenames.TYPE_NAMES:
