@@ -48,16 +48,31 @@ slp_ring_head(const slp_thread *th)
 /* Raise the RuntimeError for code that wants to switch in between, or inside a callback. */
 SLP_COLD void slp_scheduler_refuse_pending(slp_thread *th);
 
-/* How every function begins that may switch: the calling thread's state, and its offer, taken.
- * NULL with an exception. */
+/* How functions begin that may switch, and may do something else: the calling thread's state, and its offer,
+ * taken.  NULL with MemoryError. */
+static inline slp_thread *
+slp_scheduler_approach(bool *soft)
+{
+    slp_thread *th = slp_thread_now();
+    if (SLP_LIKELY(th != NULL))
+        *soft = slp_take_offer(th);
+    return th;
+}
+
+/* Is the current tasklet on its way out, or inside a callback?  Then it must not switch, and its tempval is
+ * spoken for. */
+static inline bool
+slp_is_between(const slp_thread *th)
+{
+    return (th->watch & SLP_WATCH_IN_CALLBACK) | (th->next != NULL);
+}
+
+/* The same for functions that have nothing to do then: NULL with RuntimeError. */
 static inline slp_thread *
 slp_scheduler_enter(bool *soft)
 {
-    slp_thread *th = slp_thread_now();
-    if (SLP_UNLIKELY(th == NULL))
-        return NULL;
-    *soft = slp_take_offer(th);
-    if (SLP_UNLIKELY((th->watch & SLP_WATCH_IN_CALLBACK) | (th->next != NULL))) {
+    slp_thread *th = slp_scheduler_approach(soft);
+    if (SLP_UNLIKELY(th != NULL && slp_is_between(th))) {
         slp_scheduler_refuse_pending(th);
         return NULL;
     }

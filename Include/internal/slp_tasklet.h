@@ -94,6 +94,7 @@ struct PyTaskletObject {
         unsigned int pending_irq : 1;  /* the watchdog wanted to, but could not yet */
         unsigned int interrupted : 1;  /* suspended before an instruction (slp_watchdog.h) */
         unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
+        unsigned int ended : 1;        /* its function is done, and a callback runs before the switch away */
         unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
     } flags;
 };
@@ -102,7 +103,7 @@ struct PyTaskletObject {
 static inline bool
 slp_tasklet_alive(const PyTaskletObject *t)
 {
-    return t->frame != NULL || t->thread->current == t || t->flags.is_main;
+    return t->frame != NULL || (t->thread->current == t && !t->flags.ended) || t->flags.is_main;
 }
 
 /* Its thread, or NULL once that is gone. */

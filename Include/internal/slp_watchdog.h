@@ -38,9 +38,10 @@
  * Obstacles: the tasklet is atomic; a switch_trap is set; a callback of the scheduler or a trace function
  * runs; C code of the tasklet is in between (unless its own or run()'s ignore_nesting is set); a switch is
  * under way; the frame is a shim's or has not got to its RESUME; an instruction that belongs to the one
- * before it: between KW_NAMES and CALL, behind EXTENDED_ARG, on the way from the end of a `with` block to
- * __exit__(), between the end of an `except` block and POP_EXCEPT, and before PUSH_EXC_INFO.  The last
- * three would leave things half done where an exception is raised in the interrupted tasklet.
+ * before it: between KW_NAMES and CALL, behind EXTENDED_ARG, on the way from the end of a `with` block into
+ * __exit__() or __aexit__(), between the end of an `except` block and POP_EXCEPT, before PUSH_EXC_INFO, and
+ * NOP.  All but the first two would leave things half done where an exception is raised in the interrupted
+ * tasklet.
  *
  * Nothing of this costs anything while the watchdog is off: counting is a matter of the dispatch table,
  * the deadline one of the eval breaker.

@@ -60,12 +60,17 @@ PyFunctionObject *
 slp_interp_base_function(slp_interp *si)
 {
     if (si->base_function == NULL) {
+        /* The collector would run any code while somebody builds frames. */
+        int collecting = PyGC_Disable();
         PyObject *builtins = _PyThreadState_GET()->interp->builtins;
         PyObject *globals = PyDict_New();
         if (globals != NULL && PyDict_SetItem(globals, &_Py_ID(__builtins__), builtins) == 0) {
             si->base_function = PyFunction_New((PyObject *)slp_shim_tasklet, globals);
         }
         Py_XDECREF(globals);
+        if (collecting) {
+            PyGC_Enable();
+        }
     }
     return (PyFunctionObject *)si->base_function;
 }

@@ -20,14 +20,16 @@ slp_check_switch_slow(slp_thread *th, bool soft)
 {
     PyThreadState *tstate = th->tstate;
     PyTaskletObject *current = th->current;
+    if (th->watch & SLP_WATCH_IN_CALLBACK) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets inside a callback");
+        return -1;
+    }
     if (th->next != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets here: a switch is already under way");
         return -1;
     }
-    if (th->watch & (SLP_WATCH_TRAP | SLP_WATCH_IN_CALLBACK)) {
-        PyErr_SetString(PyExc_RuntimeError, th->watch & SLP_WATCH_TRAP
-                                                ? "cannot switch tasklets here: switch_trap is set"
-                                                : "cannot switch tasklets inside a callback");
+    if (th->watch & SLP_WATCH_TRAP) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot switch tasklets here: switch_trap is set");
         return -1;
     }
     if (slp_guest_runs(th)) {
@@ -273,12 +275,15 @@ slp_switch_from_ended(PyThreadState *tstate, slp_thread *th, PyObject *result)
     bool failed = result == NULL;
     Py_XDECREF(result);
     th->next = (PyTaskletObject *)Py_NewRef(slp_scheduler_ended(th, failed));
+    PyTaskletObject *ended = th->current;
     if (SLP_UNLIKELY(th->watch != 0)) {
+        /* Callbacks, and threads that run meanwhile, must not take it for one that can run. */
+        ended->flags.ended = 1;
         slp_watched_switch(th);   /* may choose another one */
+        ended->flags.ended = 0;
     }
 
     assert(tstate->datastack_chunk->previous == NULL && th->left.tasklet == NULL);
-    PyTaskletObject *ended = th->current;
     PyTaskletObject *next = th->next;
     _PyStackChunk *chunk = tstate->datastack_chunk;
     PyObject *context = tstate->context;

@@ -111,13 +111,9 @@ slp_thread_free(slp_thread *th)
     PyMem_RawFree(th);
 }
 
-slp_thread *
-slp_thread_get(PyThreadState *tstate)
+static slp_thread *
+make_thread(PyThreadState *tstate)
 {
-    slp_thread *th = slp_thread_peek(tstate);
-    if (th != NULL) {
-        return th;
-    }
     PyObject *dict = _PyThreadState_GetDict(tstate);
     if (dict == NULL) {
         PyErr_NoMemory();
@@ -127,7 +123,7 @@ slp_thread_get(PyThreadState *tstate)
     if (interp == NULL) {
         return NULL;
     }
-    th = PyMem_RawCalloc(1, sizeof(slp_thread));
+    slp_thread *th = PyMem_RawCalloc(1, sizeof(slp_thread));
     if (th == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -169,5 +165,21 @@ slp_thread_get(PyThreadState *tstate)
     tstate->root_cframe.previous = (_PyCFrame *)th;
     PyCapsule_SetDestructor(capsule, dict_cleared);
     Py_DECREF(capsule);
+    return th;
+}
+
+slp_thread *
+slp_thread_get(PyThreadState *tstate)
+{
+    slp_thread *th = slp_thread_peek(tstate);
+    if (th != NULL) {
+        return th;
+    }
+    /* The collector would run any code, which may want one as well. */
+    int collecting = PyGC_Disable();
+    th = make_thread(tstate);
+    if (collecting) {
+        PyGC_Enable();
+    }
     return th;
 }

@@ -201,7 +201,8 @@ loads_none(PyCodeObject *code, _Py_CODEUNIT unit)
 }
 
 /* Is it one of the instructions at the end of a `with` block that call __exit__(None, None, None)?  They
- * are protected by nothing: LOAD_CONST (three times), PRECALL 2, CALL 2. */
+ * are protected by nothing: LOAD_CONST (three times), PRECALL 2, CALL 2.  Where the block is left by `return`
+ * with a value, a SWAP stands before them. */
 static bool
 is_exit_call(PyCodeObject *code, const _Py_CODEUNIT *unit)
 {
@@ -219,18 +220,40 @@ is_exit_call(PyCodeObject *code, const _Py_CODEUNIT *unit)
            && loads_none(code, precall[-1]) && loads_none(code, precall[-2]) && loads_none(code, precall[-3]);
 }
 
-/* Does the instruction at `unit` belong to the one before it, where exceptions are concerned? */
+/* Does it begin to await what __aexit__() returned?  At the end of an `async with` block that is protected by
+ * nothing: GET_AWAITABLE 2, LOAD_CONST, SEND. */
+static bool
+is_exit_await(PyCodeObject *code, const _Py_CODEUNIT *unit)
+{
+    const _Py_CODEUNIT *start = _PyCode_CODE(code);
+    for (int i = 0; i < 3 && unit >= start; i++, unit--) {
+        if (opcode_of(*unit) == GET_AWAITABLE) {
+            return _Py_OPARG(*unit) == 2;
+        }
+    }
+    return false;
+}
+
+/* Does the instruction at `unit` belong to the one before it, where exceptions are concerned?  A NOP does:
+ * where a `try` begins inside of another one, no handler covers it. */
 static bool
 is_inseparable(PyCodeObject *code, const _Py_CODEUNIT *unit)
 {
     switch (opcode_of(*unit)) {
+    case NOP:
     case PUSH_EXC_INFO:
     case POP_EXCEPT:
     case WITH_EXCEPT_START:
         return true;
+    case GET_AWAITABLE:
+    case SEND:
+        return is_exit_await(code, unit);
+    case SWAP:
+        return is_exit_call(code, unit + 1);
     case COPY:
         return opcode_of(unit[1]) == POP_EXCEPT;
     case LOAD_CONST:
+        return is_exit_call(code, unit) || is_exit_await(code, unit);
     case PRECALL:
     case CALL:
         return is_exit_call(code, unit);
@@ -317,8 +340,9 @@ slp_watchdog_interrupt(slp_thread *th, _PyInterpreterFrame *frame)
         set_pending(th, current);
         return false;
     }
-    /* What a program left in a tempval goes first.  That may run any code. */
-    if (slp_settle(caller) || slp_settle(current)) {
+    /* What a program left in the tempval goes first.  That may run any code.  What it has left in the
+     * caller's, run() returns or raises, and the tasklet stays scheduled. */
+    if (slp_settle(current)) {
         return false;
     }
     if (slp_check_switch(th, true) < 0) {
@@ -327,8 +351,10 @@ slp_watchdog_interrupt(slp_thread *th, _PyInterpreterFrame *frame)
         return false;
     }
     slp_scheduler_wake(caller, current);
-    slp_ring_unlink(th, current);
-    slp_set_tempval(caller, (PyObject *)current);
+    if (SLP_LIKELY(caller->tempval == Py_None)) {
+        slp_ring_unlink(th, current);
+        slp_set_tempval(caller, (PyObject *)current);
+    }
     current->flags.interrupted = 1;
     (void)slp_switch(th, caller, true);
     return true;

@@ -191,29 +191,19 @@ main_blocked_bomb(slp_thread *th, bool sending)
 }
 
 /* Make the waker runnable and hand it `bomb` (stolen; NULL: none, unless it must hear of a
- * deadlock).  Returns it, borrowed. */
+ * deadlock).  Returns it, borrowed; NULL: it has gone on already. */
 static PyTaskletObject *
 hand_over(slp_thread *th, PyObject *bomb)
 {
-    PyTaskletObject *w;
-    PyObject *displaced = NULL;
+    PyTaskletObject *w = waker(th);
+    PyObject *displaced = NULL, *deadlock = NULL;
     PyChannelObject *channel = NULL;
 
-    /* Dropping the tempval of main can wait until main is in the ring, where nobody can take it
-     * out any more; that of another tasklet cannot.  Nor can making a bomb, during which the collector may
-     * run. */
-    PyObject *deadlock = NULL;
-    for (;;) {
+    if (w->flags.blocked && bomb == NULL) {
+        /* Meanwhile the collector may run. */
+        deadlock = main_blocked_bomb(th, w->flags.blocked > 0);
         w = waker(th);
-        if (w != th->main && slp_settle(w))
-            continue;
-        if (w->flags.blocked && bomb == NULL && deadlock == NULL) {
-            deadlock = main_blocked_bomb(th, w->flags.blocked > 0);
-            continue;
-        }
-        break;
     }
-
     if (w->flags.blocked) {
         assert(w == th->main);
         if (bomb == NULL)
@@ -228,10 +218,14 @@ hand_over(slp_thread *th, PyObject *bomb)
         displaced = w->tempval;
         w->tempval = bomb;
     }
+    /* What is dropped may run any code, even the waker itself, which may leave the ring again. */
+    Py_INCREF(w);
     Py_XDECREF(deadlock);
     Py_XDECREF(displaced);
     Py_XDECREF(channel);
-    return w;
+    bool is_there = w->next != NULL && !w->flags.blocked;
+    Py_DECREF(w);
+    return is_there ? w : NULL;
 }
 
 /* Is the exception that is set one that nobody needs to hear of? */
@@ -281,9 +275,12 @@ slp_scheduler_ended(slp_thread *th, bool failed)
     PyObject *bomb = failed ? bomb_of_ended(th) : NULL;
     slp_settle(ended);
     next = ended->next;
-    if (SLP_UNLIKELY(bomb != NULL || next == ended)) {
+    while (SLP_UNLIKELY(bomb != NULL || next == ended)) {
         PyTaskletObject *idle = bomb == NULL ? sleep_instead(th, ended) : NULL;
         next = idle != NULL ? idle : hand_over(th, bomb);
+        bomb = NULL;
+        if (next == NULL)
+            next = ended->next;
     }
     /* thread->current still holds it. */
     assert(Py_REFCNT(ended) > 1);

@@ -264,23 +264,16 @@ why_not_bind(const PyTaskletObject *t, bool keep_func)
     return TASKLET_OK;
 }
 
-/* Make a tasklet that is not alive a paused one that will call `callable`. */
+/* A copy of the keyword arguments, NULL where there are none.  -1 with an exception.  Making it may run any
+ * code (the collector, __eq__ of keys), so that it comes before a tasklet is looked at. */
 static int
-prepare(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs)
+copy_kwargs(PyObject *kwargs, PyObject **copy)
 {
-    PyObject *own_kwargs = NULL;
+    *copy = NULL;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
-        own_kwargs = PyDict_Copy(kwargs);
-        if (own_kwargs == NULL)
-            return -1;
+        *copy = PyDict_Copy(kwargs);
+        return *copy != NULL ? 0 : -1;
     }
-    int error = slp_tasklet_make_stack(t, callable, args, own_kwargs);
-    Py_XDECREF(own_kwargs);
-    if (error < 0)
-        return -1;
-    assert(t->frame != NULL);
-    t->recursion_depth = 0;
-    slp_tasklet_check(t);
     return 0;
 }
 
@@ -289,7 +282,7 @@ prepare(PyTaskletObject *t, PyObject *callable, PyObject *args, PyObject *kwargs
 int
 slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *kwargs)
 {
-    PyObject *arg_tuple = NULL, *context = NULL, *old = NULL, *old_context = NULL;
+    PyObject *arg_tuple = NULL, *own_kwargs = NULL, *context = NULL, *old = NULL, *old_context = NULL;
     int result = -1;
     slp_refusal why;
 
@@ -311,6 +304,8 @@ slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *k
                      Py_TYPE(args)->tp_name);
     if (arg_tuple == NULL)
         return -1;
+    if (copy_kwargs(kwargs, &own_kwargs) < 0)
+        goto done;
     if (func != NULL) {
         context = slp_share_context(_PyThreadState_GET());
         if (context == NULL)
@@ -335,10 +330,10 @@ slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *k
         old = t->tempval;
         t->tempval = Py_NewRef(Py_None);
     }
-    t->recursion_depth = 0;
     if (start) {
-        if (prepare(t, t->tempval, arg_tuple, kwargs) < 0)
+        if (slp_tasklet_make_stack(t, t->tempval, arg_tuple, own_kwargs) < 0)
             goto done;
+        slp_tasklet_check(t);
         /* The frame stack holds the callable. */
         slp_settle(t);
         slp_thread *th = slp_tasklet_thread(t);
@@ -351,6 +346,7 @@ done:
     Py_XDECREF(old);
     Py_XDECREF(old_context);
     Py_XDECREF(context);
+    Py_XDECREF(own_kwargs);
     Py_DECREF(arg_tuple);
     return result;
 }
@@ -479,7 +475,7 @@ check_setup(PyTaskletObject *t)
     slp_refusal why = TASKLET_OK;
     if (SLP_UNLIKELY(th == NULL))
         why = TASKLET_NO_THREAD;
-    else if (SLP_UNLIKELY(slp_tasklet_alive(t)))
+    else if (SLP_UNLIKELY(t->frame != NULL || t == th->current || t->flags.is_main))
         why = TASKLET_ALIVE;
     else if (SLP_UNLIKELY(Py_TYPE(t->tempval)->tp_call == NULL))
         why = TASKLET_UNBOUND;
@@ -509,11 +505,14 @@ PyObject *
 slp_tasklet_setup(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
-    slp_thread *th = check_setup(t);
-
-    if (th == NULL || prepare(t, t->tempval, args, kwargs) < 0)
+    PyObject *own_kwargs;
+    if (copy_kwargs(kwargs, &own_kwargs) < 0)
         return NULL;
-    return schedule_new(th, t);
+    slp_thread *th = check_setup(t);
+    int made = th != NULL ? slp_tasklet_make_stack(t, t->tempval, args, own_kwargs) : -1;
+    PyObject *result = made == 0 ? schedule_new(th, t) : NULL;
+    Py_XDECREF(own_kwargs);
+    return result;
 }
 
 /* slp_module.h: the same, called by Python code, which offers the arguments as they stand on its stack. */
@@ -607,13 +606,14 @@ static inline PyObject *
 switch_to(PyObject *self, const char *method, bool leave)
 {
     bool soft;
-    slp_thread *th = slp_scheduler_enter(&soft);
+    slp_thread *th = slp_scheduler_approach(&soft);
     if (th == NULL)
         return NULL;
     PyTaskletObject *t = (PyTaskletObject *)self;
     PyTaskletObject *current = th->current;
 
-    slp_settle(current);
+    if (SLP_LIKELY(!slp_is_between(th)))
+        slp_settle(current);
     if (t == current)
         Py_RETURN_NONE;
     if (SLP_UNLIKELY(t->thread->tstate == NULL))

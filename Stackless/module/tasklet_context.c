@@ -201,8 +201,13 @@ slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t n
     PyObject *arg;
     unsigned long id;
     bool here;
-    if (slp_thread_now() == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 1, &arg)
-        || thread_id_arg("get_thread_info", arg, &id, &here) < 0) {
+    if (slp_thread_now() == NULL || !slp_optional_args(&parser, args, nargs, kwnames, 1, &arg)) {
+        return NULL;
+    }
+    if (thread_id_arg("get_thread_info", arg, &id, &here) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            PyErr_Format(PyExc_RuntimeError, "Thread id not found: %S", arg);
+        }
         return NULL;
     }
     PyThreadState *tstate = find_thread(_PyThreadState_GET(), id);

@@ -67,7 +67,7 @@ slp_thread_read_letters(slp_thread *th)
         PyObject *bomb = letter->bomb;
         th->letters = letter->next;
         PyMem_Free(letter);
-        if (t == th->current) {
+        if (t == th->current && !t->flags.ended) {
             slp_bomb_explode(th->tstate, bomb);
             Py_DECREF(bomb);
             status = -1;
@@ -132,7 +132,7 @@ raise_in(slp_thread *th, PyTaskletObject *t, const char *method, PyObject *bomb,
     if (bomb == NULL) {
         return NULL;
     }
-    if (t == current) {
+    if (t == current && !t->flags.ended) {
         slp_bomb_explode(th->tstate, bomb);
         Py_DECREF(bomb);
         return NULL;
@@ -204,7 +204,7 @@ slp_tasklet_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObj
     static const char *const keywords[] = {"exc", "val", "tb", "pending", NULL};
     static _PyArg_Parser parser = {.keywords = keywords, .fname = "throw"};
     bool soft;
-    slp_thread *th = slp_scheduler_enter(&soft);
+    slp_thread *th = slp_scheduler_approach(&soft);
     if (th == NULL) {
         return NULL;
     }
@@ -241,7 +241,7 @@ slp_tasklet_kill(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
     static const char *const keywords[] = {"pending", NULL};
     static _PyArg_Parser parser = {.keywords = keywords, .fname = "kill"};
     bool soft;
-    slp_thread *th = slp_scheduler_enter(&soft);
+    slp_thread *th = slp_scheduler_approach(&soft);
     if (th == NULL) {
         return NULL;
     }
@@ -271,7 +271,7 @@ PyObject *
 slp_tasklet_raise_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     bool soft;
-    slp_thread *th = slp_scheduler_enter(&soft);
+    slp_thread *th = slp_scheduler_approach(&soft);
     if (th == NULL) {
         return NULL;
     }

@@ -630,7 +630,7 @@ check_empty(PyTaskletObject *t)
     if (t->frame != NULL && slp_is_placeholder(t)) {
         return 0;
     }
-    if (slp_tasklet_alive(t) || slp_in_chain(t) || t->flags.pinned) {
+    if (slp_tasklet_alive(t) || t->thread->current == t || slp_in_chain(t) || t->flags.pinned) {
         PyErr_Format(PyExc_RuntimeError, "__setstate__(): %R is alive", t);
         return -1;
     }
@@ -733,10 +733,11 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
         return NULL;
     }
     Py_DECREF(descriptions);
-    PyObject *result = NULL;
-    int blocked = t->flags.blocked;
+    PyObject *result = NULL, *old_exception = NULL;
     int wanted = (s.flags & 3) == 3 ? -1 : s.flags & 3;
-    /* Reading may have run any code. */
+    slp_settle(t);
+    int blocked = t->flags.blocked;
+    /* Reading may have run any code, and so may that; from here on nothing does until it is filled. */
     if (check_empty(t) < 0 || check_contexts(&images, s.contexts) < 0) {
         goto done;
     }
@@ -758,10 +759,11 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     t->flags.block_trap = (s.flags & STATE_BLOCK_TRAP) != 0;
     t->flags.pending_irq = (s.flags & STATE_PENDING_IRQ) != 0;
     t->flags.interrupted = interrupted && alive;
-    Py_XSETREF(t->exc_state.exc_value, s.exception == Py_None ? NULL : Py_NewRef(s.exception));
-    Py_XSETREF(t->context, context);
-    context = NULL;
-    slp_settle(t);
+    old_exception = t->exc_state.exc_value;
+    t->exc_state.exc_value = s.exception == Py_None ? NULL : Py_NewRef(s.exception);
+    PyObject *old_context = t->context;
+    t->context = context;
+    context = old_context;
     slp_set_tempval(t, s.flags & STATE_SELF ? Py_NewRef(SLP_SELF) : Py_NewRef(s.tempval));
     slp_tasklet_check(t);
     if (slp_exceptions_in(s.exceptions) < 0 || trace_in(t, s.trace) < 0
@@ -775,6 +777,7 @@ done:
     if (images.frames != NULL) {
         clear_images(&images);
     }
+    Py_XDECREF(old_exception);
     Py_XDECREF(context);
     return result;
 }

@@ -110,11 +110,10 @@ class TestScheduleCallback(CallbackCase):
 
     def test_switching_in_it_is_refused(self):
         ch = channel()
-        operations = [schedule, schedule_remove, run, ch.receive, lambda: ch.send(1), lambda: getmain().run(),
-                      lambda: getmain().switch(), lambda: getmain().kill()]
+        operations = [schedule, schedule_remove, run, ch.receive, lambda: ch.send(1)]
 
         def callback(prev, next):
-            for operation in operations:
+            for operation in operations + [next.run, next.switch, next.kill]:
                 try:
                     operation()
                 except RuntimeError as error:
@@ -123,7 +122,7 @@ class TestScheduleCallback(CallbackCase):
         set_schedule_callback(callback)
         run()
         set_schedule_callback(None)
-        self.assertEqual(self.log, [True] * len(operations) * 2)
+        self.assertEqual(self.log, [True] * (len(operations) + 3) * 2)
         self.assertEqual(ch.balance, 0)
 
     def test_it_may_make_and_insert_tasklets(self):
@@ -171,6 +170,98 @@ class TestScheduleCallback(CallbackCase):
         set_schedule_callback(None)
         self.assertEqual([name for name in traced if name == "traced_here"], ["traced_here"] * 2)
         self.assertIs(sys.gettrace(), before)
+
+    def try_on_ended(self, action):
+        """Do `action(prev)` in the callback on the switch away from a tasklet that has ended."""
+        (a,) = self.tasklets(a=lambda: None)
+
+        def callback(prev, next):
+            if prev is a:
+                self.log.append(prev.alive)
+                try:
+                    action(prev)
+                except BaseException as error:
+                    self.log.append(f"{type(error).__name__}: {error}")
+                else:
+                    self.log.append("done")
+        set_schedule_callback(callback)
+        run()
+        set_schedule_callback(None)
+        for _ in range(3):
+            schedule()
+        self.assertEqual((self.log.pop(0), a.alive, a.scheduled, stackless.getruncount()), (False, False, False, 1))
+        return self.log.pop()
+
+    def test_one_that_has_ended_is_not_revived(self):
+        """It was put into the run queue, without a frame: the interpreter crashed."""
+        dead = "RuntimeError: {}(): tasklet is not alive"
+        self.assertEqual(self.try_on_ended(lambda t: t.insert()), dead.format("insert"))
+        self.assertEqual(self.try_on_ended(lambda t: t.kill(pending=True)), "done")
+        self.assertEqual(self.try_on_ended(lambda t: t.bind(int, ())),
+                         "RuntimeError: bind(): tasklet is the current one")
+
+        def set_up(t):
+            t.tempval = int
+            t.setup()
+        self.assertEqual(self.try_on_ended(set_up), "RuntimeError: setup(): tasklet is alive")
+        self.assertRegex(self.try_on_ended(lambda t: t.__setstate__(())), "RuntimeError: .* is alive")
+
+    def test_nor_by_other_threads(self):
+        dead = "RuntimeError: {}(): tasklet is not alive"
+
+        def from_outside(action):
+            got = []
+
+            def work(t):
+                try:
+                    action(t)
+                    got.append("done")
+                except RuntimeError as error:
+                    got.append(f"RuntimeError: {error}")
+
+            def in_thread(t):
+                thread = threading.Thread(target=work, args=(t,))
+                thread.start()
+                thread.join()
+            self.try_on_ended(in_thread)
+            return got.pop()
+        self.assertEqual(from_outside(lambda t: t.insert()), dead.format("insert"))
+        self.assertEqual(from_outside(lambda t: t.run()), dead.format("run"))
+        self.assertEqual(from_outside(lambda t: t.kill()), "done")
+        self.assertEqual(from_outside(lambda t: t.kill(pending=True)), "done")
+        self.assertEqual(from_outside(lambda t: t.throw(KeyError)), dead.format("throw"))
+        self.assertEqual(from_outside(lambda t: t.throw(KeyError, pending=True)), dead.format("throw"))
+
+    def test_what_does_not_switch_is_allowed(self):
+        paused, victim = tasklet(schedule_remove)(), tasklet(schedule_remove)()
+        dead = tasklet(int)()
+        run()
+        (a,) = self.tasklets(a=lambda: None)
+
+        def callback(prev, next):
+            if prev is not getmain():
+                return
+            paused.kill(pending=True)
+            victim.throw(KeyError, "pending", pending=True)
+            dead.kill()
+            prev.run()
+            for name, refused in ("kill", lambda: paused.kill()), ("run", a.run), ("switch", a.switch):
+                try:
+                    refused()
+                except RuntimeError as error:
+                    self.log.append((name, str(error)))
+            try:
+                prev.throw(ZeroDivisionError)
+            except ZeroDivisionError:
+                self.log.append("thrown at oneself")
+        set_schedule_callback(callback)
+        with self.assertRaisesRegex(KeyError, "pending"):
+            run()
+        set_schedule_callback(None)
+        run()
+        self.assertEqual(self.log, [(name, "cannot switch tasklets inside a callback") for name in
+                                    ("kill", "run", "switch")] + ["thrown at oneself"])
+        self.assertEqual((paused.alive, victim.alive, self.unraisable), (False, False, []))
 
     def test_every_thread_of_the_interpreter_is_watched(self):
         def work():

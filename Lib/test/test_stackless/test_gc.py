@@ -696,6 +696,77 @@ class TestCollectAnytime(GarbageCase):
             gc.set_threshold(*threshold)
         self.assertEqual(sorted(got), [(name, [0, 1, 2, 3, 4, 5]) for name in "abcde"])
 
+    def test_while_a_tasklet_is_set_up(self):
+        """The collector's finalizers may do anything to it: the interpreter crashed."""
+        class Cycle:
+            def __init__(cycle, finalizer):
+                cycle.cycle, cycle.finalizer = cycle, finalizer
+
+            def __del__(cycle):
+                finalized.append(1)
+                try:
+                    cycle.finalizer()
+                except RuntimeError as error:
+                    refusals.append(str(error))
+
+        def function(*args, **kwargs):
+            self.log.append((args, kwargs))
+
+        def unbind(t):
+            t.bind()
+
+        def rebind(t):
+            t.bind(function, ("other",))
+
+        def set_up(t):
+            t(other=1)
+
+        def store(t):
+            t.tempval = None
+
+        def call(t):
+            t.setup("ours", a=1)
+
+        def bind(t):
+            t.bind(function, ("ours",), {"a": 1})
+
+        def bind_arguments(t):
+            t.bind(None, ["ours"], {"a": 1})
+            t.insert()
+
+        threshold = gc.get_threshold()
+        finalized, refusals = [], []
+        self.addCleanup(gc.set_threshold, *threshold)
+        for action in call, bind, bind_arguments:
+            for finalizer in unbind, rebind, set_up, store:
+                for allocations in range(1, 8):
+                    with self.subTest(action=action.__name__, finalizer=finalizer.__name__, at=allocations):
+                        t = tasklet(function)
+                        dicts = [{} for _ in range(300)]   # those that are kept for later are used up
+                        gc.collect()
+                        gc.disable()
+                        Cycle(lambda: finalizer(t))
+                        gc.set_threshold(gc.get_count()[0] + allocations)
+                        gc.enable()
+                        try:
+                            action(t)
+                        except RuntimeError as error:
+                            refusals.append(str(error))
+                        finally:
+                            gc.disable()
+                            gc.set_threshold(*threshold)
+                            gc.enable()
+                        run()
+                        gc.collect()
+                        run()
+                        del dicts
+                        self.assertTrue(set(map(repr, self.log)) <= {
+                            "(('ours',), {'a': 1})", "(('other',), {})", "((), {'other': 1})"}, self.log)
+                        self.log.clear()
+        self.assertTrue(finalized)
+        for refusal in refusals:
+            self.assertRegex(refusal, r"^(setup|bind|insert)\(\): tasklet is ")
+
     def test_between_every_two_instructions(self):
         """A trace function that collects at every opcode of a tasklet."""
         def trace(frame, event, arg):

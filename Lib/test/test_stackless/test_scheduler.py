@@ -4,7 +4,7 @@ import threading
 import traceback
 import unittest
 
-from stackless import channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
+from stackless import bomb, channel, getcurrent, getmain, getruncount, run, schedule, schedule_remove, tasklet
 
 from .cases import LeavesNoTasklets
 
@@ -367,6 +367,54 @@ class TestUncaught(SchedulerCase):
         tasklet(deep)(100)
         with self.assertRaisesRegex(LookupError, "deep"):
             run()
+
+    def test_main_goes_on_in_what_the_hand_over_drops(self):
+        """A value that the exception displaces has a destructor, in which main runs, and waits again."""
+        class Switches:
+            def __del__(dropped):
+                self.log.append("dropped")
+                schedule()
+
+        for leaves in "run", "channel", "stays":
+            with self.subTest(leaves=leaves):
+                tasklet(self.boom)()
+                with self.assertRaises(ZeroDivisionError):
+                    schedule(Switches())
+                self.assert_log("fails dropped")
+                self.log.clear()
+                if leaves == "run":
+                    tasklet(self.twice)("a")
+                    run()
+                elif leaves == "channel":
+                    ch = channel()
+                    tasklet(ch.send)(5)
+                    self.assertEqual(ch.receive(), 5)
+                run()
+                tasklet(self.twice)("b")
+                run()
+                self.assert_log("a0 a1 b0 b1" if leaves == "run" else "b0 b1")
+                self.log.clear()
+                self.assertEqual(getruncount(), 1)
+
+    def test_what_waits_for_the_caller_of_run(self):
+        """A value or a bomb in its tempval is not lost, whoever wakes it, and whether it is main or not."""
+        def store(t, value):
+            t.tempval = value
+
+        def runner():
+            for value in 5, bomb(KeyError, "stored"):
+                tasklet(store)(getcurrent(), value)
+                try:
+                    self.log.append(run())
+                except KeyError as error:
+                    self.log.append(error.args[0])
+
+        runner()
+        self.assertEqual(self.log, [5, "stored"])
+        self.log.clear()
+        tasklet(runner)()
+        run()
+        self.assertEqual(self.log, [5, "stored"])
 
     def test_the_traceback_starts_with_the_receiver(self):
         def inner():

@@ -598,6 +598,133 @@ class TestExceptionsThere(WatchdogCase):
         self.assertGreater(len(self.outcomes(program)), 3)
         self.assertEqual([lock.locked() for lock in locks], [False] * len(locks))
 
+    def test_nor_where_it_is_left_early(self):
+        """By `return` with a value, `break`, `continue`, and with another block in it."""
+        import threading
+
+        locks = []
+
+        def returns(lock, value):
+            with lock:
+                return value
+
+        def program(got):
+            lock, other = threading.Lock(), threading.Lock()
+            locks.extend([lock, other])
+            returns(lock, len(locks))
+            for number in range(3):
+                with lock, other:
+                    if number:
+                        continue
+                    with returns(other, other) if number > 5 else Nothing():
+                        try:
+                            number += 1
+                        except KeyError:
+                            pass
+                        break
+            with lock:
+                for number in range(2):
+                    number += 1
+
+        class Nothing:
+            def __enter__(self):
+                pass
+
+            def __exit__(self, *args):
+                pass
+
+        self.outcomes(program)
+        self.assertGreater(len(locks), 50)
+        self.assertEqual([lock.locked() for lock in locks], [False] * len(locks))
+
+    def test_nor_an_asynchronous_one(self):
+        class Lock:
+            locked = False
+
+            async def __aenter__(self):
+                self.locked = True
+
+            async def __aexit__(self, *args):
+                self.locked = False
+
+        locks = []
+
+        async def enters(got):
+            lock = Lock()
+            locks.append(lock)
+            async with lock:
+                got.append("body")
+            async with lock:
+                return got
+
+        def program(got):
+            try:
+                enters(got).send(None)
+            except StopIteration:
+                pass
+
+        for outcome in self.outcomes(program):
+            # __aexit__() itself may be interrupted before its first line.
+            self.assertLessEqual(len(outcome), 3)
+        codes = {Lock.__aexit__.__code__, Lock.__aenter__.__code__}
+        for ticks in range(1, 1000):
+            t = tasklet(program)([])
+            if run(ticks) is None:
+                break
+            inside = t.frame.f_code in codes
+            t.tempval = bomb(KeyboardInterrupt)
+            with self.assertRaises(KeyboardInterrupt):
+                t.run()
+            if not inside:
+                self.assertFalse(locks[-1].locked)
+
+    def test_a_block_is_entered_inside_of_another(self):
+        """The outer one's handlers count at the line of the inner `try`."""
+        def handlers(got):
+            try:
+                got.append(1)
+                try:
+                    got.append(2)
+                except KeyError:
+                    pass
+                got.append(3)
+            except KeyboardInterrupt:
+                got.append("caught")
+
+        def cleanup(got):
+            try:
+                got.append(1)
+                try:
+                    got.append(2)
+                except KeyError:
+                    pass
+                got.append(3)
+            finally:
+                got.append("finally")
+
+        for outcome in self.outcomes(handlers):
+            if 1 in outcome and 3 not in outcome:
+                self.assertEqual(outcome[-1], "caught")
+        for outcome in self.outcomes(cleanup):
+            if 1 in outcome and 3 not in outcome:
+                self.assertEqual(outcome[-2:], ("finally", "stopped"))
+
+    def test_what_waits_for_the_caller_is_not_lost(self):
+        for value, expected in (5, 5), (bomb(KeyError, "stored"), "stored"):
+            def function():
+                getmain().tempval = value
+                spin()
+
+            t = tasklet(function)()
+            try:
+                got = run(1000)
+            except KeyError as error:
+                got = error.args[0]
+            self.assertEqual(got, expected)
+            self.assertTrue(t.scheduled)
+            self.assertIs(run(1000), t)
+            self.finish(t)
+
     def test_the_handled_exception_is_restored(self):
         seen = []
 
