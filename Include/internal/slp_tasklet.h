@@ -144,8 +144,12 @@ void slp_tasklet_drop_frames(PyTaskletObject *t);
 /* Visit what the suspended frames own (those of generators belong to their generators). */
 int slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg);
 
-/* tp_finalize: a pinned tasklet that nobody refers to is killed (Stackless/core/pinned.c). */
+/* tp_finalize: a pinned tasklet that nobody refers to is killed, or kept if it refuses
+ * (Stackless/core/pinned.c). */
 void slp_pinned_finalize(PyObject *t);
+
+/* Put one that cannot be freed into gc.garbage. */
+void slp_pinned_keep(PyTaskletObject *t);
 
 /* The calling thread ends, or its interpreter: raise TaskletExit in all its pinned tasklets.  What is
  * runnable is paused, and does not run.  Those that refuse to die are put into gc.garbage.  Leaves no

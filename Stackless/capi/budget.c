@@ -28,6 +28,15 @@ check(slp_thread *th, double seconds, int flags, const PyStackless_RunReport *re
     return false;
 }
 
+/* Is what run() returned a tasklet that waits to go on?  It may be anything that a program has left there. */
+static bool
+was_interrupted(slp_thread *th, PyObject *result)
+{
+    PyTaskletObject *t = (PyTaskletObject *)result;
+    return PyTasklet_Check(result) && t->thread == th && t->flags.interrupted && t->frame != NULL
+           && !slp_in_chain(t) && !t->flags.waits_in_run;
+}
+
 int
 PyStackless_RunBudget(double seconds, int flags, PyStackless_RunReport *report)
 {
@@ -54,7 +63,7 @@ PyStackless_RunBudget(double seconds, int flags, PyStackless_RunReport *report)
     PyObject *result = slp_scheduler_run_limited(th, &limits, (flags & Py_WATCHDOG_THREADBLOCK) != 0, false);
     int status = -1;
     if (result != NULL) {
-        if (result != Py_None)
+        if (was_interrupted(th, result))
             interrupted = Py_NewRef(result);
         if (interrupted != NULL && !(flags & PyStackless_BUDGET_REMOVE))
             slp_scheduler_wake((PyTaskletObject *)interrupted, slp_ring_head(th));

@@ -96,6 +96,35 @@ end_pending(slp_thread *th)
     return status;
 }
 
+/* The same for all threads but this one.  Threads may end while that goes on. */
+static int
+end_others(slp_thread *th)
+{
+    PyThreadState *first = PyInterpreterState_ThreadHead(th->tstate->interp);
+    size_t count = 0;
+    for (PyThreadState *p = first; p != NULL; p = PyThreadState_Next(p))
+        count++;
+    slp_thread **others = PyMem_New(slp_thread *, count);
+    if (others == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    count = 0;
+    for (PyThreadState *p = first; p != NULL; p = PyThreadState_Next(p)) {
+        slp_thread *other = slp_thread_peek(p);
+        if (other != NULL && other != th && other->has_carriers)
+            others[count++] = slp_thread_hold(other);
+    }
+    int status = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (status == 0 && others[i]->tstate != NULL)
+            status = end_pending(others[i]);
+        slp_thread_release(others[i]);
+    }
+    PyMem_Free(others);
+    return status;
+}
+
 int
 PyStackless_kill_tasks_with_stacks(int allthreads)
 {
@@ -104,11 +133,5 @@ PyStackless_kill_tasks_with_stacks(int allthreads)
     if (th == NULL)
         return -1;
     slp_pinned_end_all(th);
-    PyThreadState *p = allthreads ? PyInterpreterState_ThreadHead(th->tstate->interp) : NULL;
-    for (; p != NULL; p = PyThreadState_Next(p)) {
-        slp_thread *other = slp_thread_peek(p);
-        if (other != NULL && other != th && other->has_carriers && end_pending(other) < 0)
-            return -1;
-    }
-    return 0;
+    return allthreads ? end_others(th) : 0;
 }

@@ -248,6 +248,7 @@ new_wide(void (*entry)(void *value))
         carrier->high = slab->mapping + WIDE_SIZE;
     }
     spare_wide = NULL;
+    carrier->slab->granted = 0;   /* the call before may have ended with its thread */
     prepare(carrier, entry);
     return carrier;
 }

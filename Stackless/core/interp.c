@@ -36,9 +36,14 @@ slp_interp_get(PyInterpreterState *interp)
         PyErr_NoMemory();
         return NULL;
     }
-    PyObject *capsule = PyDict_GetItemString(dict, capsule_name);
+    PyObject *name = PyUnicode_FromString(capsule_name);
+    PyObject *capsule = name != NULL ? PyDict_GetItemWithError(dict, name) : NULL;
+    Py_XDECREF(name);
     if (capsule != NULL) {
         return PyCapsule_GetPointer(capsule, capsule_name);
+    }
+    if (PyErr_Occurred()) {
+        return NULL;
     }
     slp_interp *si = PyMem_RawCalloc(1, sizeof(slp_interp));
     if (si == NULL) {

@@ -29,6 +29,10 @@ raise_exit(slp_thread *th, PyTaskletObject *t, PyObject *exit)
         Py_XDECREF(bomb);
         return -1;
     }
+    if (!t->flags.pinned || t->thread != th) {
+        Py_DECREF(bomb);   /* that has run any code, and ended it */
+        return 0;
+    }
     PyObject *displaced = t->tempval;
     t->tempval = bomb;
     PyChannelObject *channel = NULL;
@@ -47,6 +51,15 @@ raise_exit(slp_thread *th, PyTaskletObject *t, PyObject *exit)
 }
 
 void
+slp_pinned_keep(PyTaskletObject *t)
+{
+    PyObject *garbage = PyThreadState_Get()->interp->gc.garbage;
+    if (garbage == NULL || PyList_Append(garbage, (PyObject *)t) < 0) {
+        PyErr_Clear();
+    }
+}
+
+void
 slp_pinned_finalize(PyObject *self)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
@@ -60,6 +73,9 @@ slp_pinned_finalize(PyObject *self)
         if (raise_exit(th, t, SLP_TASKLET_EXIT) < 0) {
             PyErr_WriteUnraisable(self);
         }
+    }
+    if (t->flags.pinned && t->thread == th) {
+        slp_pinned_keep(t);
     }
     PyErr_Restore(type, value, traceback);
 }

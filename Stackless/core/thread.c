@@ -35,8 +35,8 @@ detach(void *data)
     slp_thread *th = data;
     PyThreadState *tstate = th->tstate;
     PyInterpreterState *interp = tstate->interp;
-    void (*on_delete)(void *) = th->on_delete;
-    void *on_delete_data = th->on_delete_data;
+    tstate->on_delete = th->on_delete;
+    tstate->on_delete_data = th->on_delete_data;
     /* What ran since these were cleared may have made new ones. */
     for (int i = 0; i < 10 && (tstate->dict != NULL || tstate->context != NULL); i++) {
         Py_CLEAR(tstate->dict);
@@ -57,8 +57,13 @@ detach(void *data)
     Py_CLEAR(th->main);
     slp_thread_release(th);
     slp_idle_look_again(interp);
-    if (on_delete != NULL) {
-        on_delete(on_delete_data);
+    /* Destructors may have made another one: that is to be detached as well. */
+    if (slp_thread_peek(tstate) != NULL) {
+        Py_CLEAR(tstate->dict);
+        Py_CLEAR(tstate->context);
+    }
+    if (tstate->on_delete != NULL) {
+        tstate->on_delete(tstate->on_delete_data);
     }
 }
 

@@ -60,7 +60,7 @@ slp_scheduler_check(slp_thread *th)
         assert(t->thread == th && t->next != NULL && t->prev != NULL);
         assert(t->next->prev == t && t->prev->next == t);
         assert(!t->flags.blocked && !t->flags.waits_in_run && t->channel == NULL);
-        assert(t == head || t == th->current || t->frame != NULL);
+        assert(t == head || slp_tasklet_alive(t));
         t = t->next;
         seen++;
     } while (t != head && seen < CHECKED_RING);

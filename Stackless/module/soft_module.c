@@ -22,28 +22,41 @@ const char slp_context_run_doc[] =
 "be left by others first, as it must for Context.run().\n\n"
 "    t.context_run(variable.set, 42)";
 
-/* The tasklet's context, which gets one if it has none: borrowed, NULL with MemoryError. */
-static PyObject *
-context_of(PyThreadState *tstate, PyTaskletObject *t)
+/* Where the tasklet's context is. */
+static PyObject **
+context_slot(PyTaskletObject *t)
 {
-    PyObject **context = t->thread->current == t && t->thread->tstate != NULL ? &t->thread->tstate->context
-                                                                              : &t->context;
-    if (*context == NULL) {
-        *context = PyContext_New();
+    bool runs = t->thread->tstate != NULL && t->thread->current == t;
+    return runs ? &t->thread->tstate->context : &t->context;
+}
+
+/* The tasklet's context, which gets one if it has none.  NULL with MemoryError. */
+static PyObject *
+context_of(PyTaskletObject *t)
+{
+    PyObject *context = *context_slot(t);
+    if (context != NULL) {
+        return Py_NewRef(context);
     }
-    return *context;
+    /* Making it may run any code, which may give the tasklet another one. */
+    context = PyContext_New();
+    PyObject **slot = context_slot(t);
+    if (context != NULL && *slot == NULL) {
+        *slot = Py_NewRef(context);
+    }
+    return context;
 }
 
 /* Make the tasklet's context the thread's: the one before, or None; NULL with an exception. */
 static PyObject *
 enter_context(PyThreadState *tstate, PyTaskletObject *t)
 {
-    PyObject *context = context_of(tstate, t);
+    PyObject *context = context_of(t);
     if (context == NULL) {
         return NULL;
     }
     PyObject *before = tstate->context;
-    tstate->context = Py_NewRef(context);
+    tstate->context = context;
     tstate->context_ver++;
     return before != NULL ? before : Py_NewRef(Py_None);
 }

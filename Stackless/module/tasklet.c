@@ -191,11 +191,11 @@ finish_pinned(PyTaskletObject *t)
         return false;
     if (!t->flags.pinned)
         return true;
-    /* It has refused. */
+    /* Another thread's, or one that has refused before.  For a subclass, the base is about to drop its type. */
+    if (Py_TYPE(t)->tp_flags & Py_TPFLAGS_HEAPTYPE)
+        Py_INCREF(Py_TYPE(t));
     Py_SET_REFCNT(t, 1);
-    PyObject *garbage = PyThreadState_Get()->interp->gc.garbage;
-    if (garbage == NULL || PyList_Append(garbage, self) < 0)
-        PyErr_Clear();
+    slp_pinned_keep(t);
     return false;
 }
 

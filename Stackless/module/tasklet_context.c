@@ -27,7 +27,7 @@ slp_tasklet_set_context(PyObject *self, PyObject *context)
         return NULL;
     }
     bool current = t->thread->current == t;
-    if (t->thread != th && (current || t->next != NULL) && !t->flags.blocked) {
+    if (t->thread != th && (current || (t->next != NULL && !t->flags.blocked))) {
         return slp_refuse("set_context", TASKLET_OTHER_THREAD);
     }
     PyObject **slot = current ? &th->tstate->context : &t->context;
@@ -63,7 +63,7 @@ slp_module_unpicklable_state(PyObject *module, PyObject *arg)
     PyTaskletObject *t = SLP_TASKLET(arg);
     bool current = t->thread->tstate != NULL && t->thread->current == t;
     PyObject *context = current ? t->thread->tstate->context : t->context;
-    return Py_BuildValue("{s:O}", "context", context != NULL ? context : Py_None);
+    return Py_BuildValue("{s:N}", "context", Py_NewRef(context != NULL ? context : Py_None));
 }
 
 /* --- threads --- */
@@ -142,10 +142,8 @@ slp_tasklet_bind_thread(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     if (t->flags.is_main) {
         return slp_refuse("bind_thread", TASKLET_MAIN);
     }
-    if (t->thread->current == t || t->next != NULL) {
-        if (!t->flags.blocked) {
-            return slp_refuse("bind_thread", TASKLET_RUNNABLE);
-        }
+    if (t->thread->current == t || (t->next != NULL && !t->flags.blocked)) {
+        return slp_refuse("bind_thread", TASKLET_RUNNABLE);
     }
     if (t->flags.waits_in_run) {
         return slp_refuse("bind_thread", TASKLET_WAITS_IN_RUN);
@@ -219,7 +217,7 @@ slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t n
     if (th == NULL) {
         return Py_BuildValue("OOi", Py_None, Py_None, 0);
     }
-    return Py_BuildValue("OOi", th->main, th->current, th->runcount);
+    return Py_BuildValue("NNi", Py_NewRef(th->main), Py_NewRef(th->current), th->runcount);
 }
 
 /* --- trace and profile functions --- */

@@ -161,13 +161,13 @@ raise_in(slp_thread *th, PyTaskletObject *t, const char *method, PyObject *bomb,
         Py_RETURN_NONE;
     }
     arm(t, bomb);
-    if (!here && !pending) {
+    /* What was dropped may have run any code, even the tasklet itself. */
+    if (!here && !pending && t->thread->tstate != NULL && t->next != NULL && !t->flags.blocked) {
         slp_tasklet_make_next(t);
     }
     if (!here || pending) {
         Py_RETURN_NONE;
     }
-    /* What was dropped may have run any code, even the tasklet itself. */
     slp_settle(current);
     if (t == th->current || t->next == NULL || t->flags.blocked) {
         Py_RETURN_NONE;
