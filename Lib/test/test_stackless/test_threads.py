@@ -380,8 +380,8 @@ class TestBusyThreads(ThreadCase):
         for hop in False, True:
             with self.subTest(switches=hop):
                 def spin():
-                    ready.set()
                     try:
+                        ready.set()
                         while True:
                             if hop:
                                 schedule()
