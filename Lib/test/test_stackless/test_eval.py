@@ -565,15 +565,19 @@ class TestInterruptions(unittest.TestCase):
         RecursionError takes the handler's place, in CPython too.
         """
         def handler(number, frame):
-            arrived.append(frame.f_code.co_name)
+            if frame.f_code in outside:
+                return      # the next signal comes
             signal.setitimer(signal.ITIMER_REAL, 0)
+            arrived.append(frame.f_code.co_name)
             raise InterruptedError
 
+        # Where a signal can come while function() does not run.
+        outside = handler.__code__, sys._getframe().f_code
         arrived = []
         old = signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         try:
             with self.assertRaises(InterruptedError):
+                signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
                 function()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
