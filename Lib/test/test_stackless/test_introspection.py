@@ -240,6 +240,7 @@ class TestTasklets(Case):
         self.assertNotIn(made[0], tasklets())
 
     def test_many(self):
+        gc.collect()
         before = len(tasklets())
         made = [tasklet(sleep_here)() for i in range(1000)]
         run()
