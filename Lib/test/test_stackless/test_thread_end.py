@@ -1,7 +1,9 @@
 """What becomes of the tasklets of a thread that ends."""
 
 import gc
+import os
 import threading
+import time
 import unittest
 import weakref
 from operator import call
@@ -182,13 +184,20 @@ class TestPinned(EndCase):
             with open("/proc/self/smaps") as maps:
                 return sum(1 for line in maps if line.startswith("Size:") and int(line.split()[1]) > 8000)
 
-        for _ in range(3):
-            self.in_thread(work)
+        def whole_life():
+            thread = self.in_thread(work)
             gc.garbage.clear()
+            # join() returns a little before the thread has given its stack back.
+            end = time.monotonic() + 60
+            while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+                self.assertLess(time.monotonic(), end, "the thread does not end")
+                time.sleep(0.001)
+
+        for _ in range(3):
+            whole_life()
         before = mappings()
         for _ in range(10):
-            self.in_thread(work)
-            gc.garbage.clear()
+            whole_life()
         self.assertLessEqual(mappings(), before + 2)
 
 
