@@ -768,7 +768,7 @@ class TestOther(StateCase):
         done = _thread.allocate_lock()
         done.acquire()
         _thread.start_new_thread(numbers().__next__, ())
-        self.assertTrue(done.acquire(timeout=10))
+        self.assertTrue(done.acquire(timeout=60))
         self.assertEqual(self.log, ["tasklet", "back"])
 
     def test_main_switches_inside_a_deep_destructor(self):
