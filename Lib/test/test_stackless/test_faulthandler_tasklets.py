@@ -223,7 +223,7 @@ class TestDumps(unittest.TestCase):
         for leads_to in 'last', 'first', 'middle', 'older':
             with self.subTest(leads_to=leads_to):
                 report = self.run_program(f'''
-                    resource.setrlimit(resource.RLIMIT_CPU, (15, 15))
+                    resource.setrlimit(resource.RLIMIT_CPU, ({interpreters.LIMIT // 8},) * 2)
                     gc.collect()
                     gc.disable()
                     tasklets = make(2)
