@@ -830,20 +830,25 @@ class Faulthandler(WithSample):
 
     def test_threads(self):
         self.same_program('''
-            import faulthandler, sys, threading
-            inside, leave = threading.Barrier(3), threading.Event()
+            import faulthandler, sys, threading, time
+            inside, leave = threading.Barrier(3), threading.Lock()
             def gen(n):
                 inside.wait()
-                leave.wait()
+                leave.acquire(); leave.release()
                 yield n
             def work(n):
                 for x in gen(n): pass
+            def place(t):
+                frame = sys._current_frames()[t.ident]
+                return frame.f_code, frame.f_lineno
             threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+            leave.acquire()
             for t in threads: t.start()
             inside.wait()
-            import time; time.sleep(0.2)
+            while any(place(t) != (gen.__code__, gen.__code__.co_firstlineno + 2) for t in threads):
+                time.sleep(0.01)
             faulthandler.dump_traceback(all_threads=True)
-            leave.set()
+            leave.release()
             for t in threads: t.join()
         ''')
 
@@ -851,9 +856,9 @@ class Faulthandler(WithSample):
         self.same_program('''
             import faulthandler, time
             def gen():
-                time.sleep(30)
+                # In one line, so that the dump is the same whenever it comes.
+                faulthandler.dump_traceback_later(0.3, exit=True); time.sleep(30)
                 yield
-            faulthandler.dump_traceback_later(0.3, exit=True)
             next(gen())
         ''')
 
