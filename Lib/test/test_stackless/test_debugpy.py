@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -18,11 +19,24 @@ from . import interpreters
 
 PATIENCE = 60
 
+# What debugpy ends with when another process was faster, or it was too slow itself.
+BAD_LUCK = re.compile('Address already in use|timed out waiting for adapter')
+
+
+def free_port():
+    """A port that nobody has, and that the kernel gives to nobody who asks for any."""
+    with open('/proc/sys/net/ipv4/ip_local_port_range') as file:
+        first, last = map(int, file.read().split())
+    ports = [port for port in range(1024, 2 ** 16) if not first <= port <= last]
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(('127.0.0.1', secrets.choice(ports or [0]))) as free:
+            return free.getsockname()[1]
+
 
 class Editor:
     """The editor's side of the Debug Adapter Protocol."""
 
-    def __init__(self, port):
+    def __init__(self, port, process):
         self.serial = 0
         self.unread = []
         end = time.monotonic() + PATIENCE
@@ -31,7 +45,7 @@ class Editor:
                 self.socket = socket.create_connection(('127.0.0.1', port))
                 break
             except ConnectionRefusedError:
-                if time.monotonic() > end:
+                if process.poll() is not None or time.monotonic() > end:
                     raise
                 time.sleep(0.05)
         self.socket.settimeout(PATIENCE)
@@ -127,21 +141,41 @@ class Debugpy(unittest.TestCase):
         """Run the program with an editor at it.  Breakpoints are marks, or pairs of one and a condition."""
         with open(self.file, 'w') as file:
             file.write(textwrap.dedent(program))
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            port = free.getsockname()[1]
+        pairs = [mark if isinstance(mark, tuple) else (mark, None) for mark in breakpoints]
+        places = [{'line': self.line(mark), **({'condition': condition} if condition else {})}
+                  for mark, condition in pairs]
+        for attempts_left in reversed(range(5)):
+            with contextlib.ExitStack() as attempt:
+                try:
+                    self.start_once(attempt, places, listen)
+                except (OSError, EOFError):
+                    if not attempts_left or not self.had_bad_luck():
+                        raise
+                else:
+                    self.addCleanup(attempt.pop_all().close)
+                    break
+
+    def start_once(self, attempt, places, listen):
+        """Leave to the attempt what is to be done at its end."""
+        port = free_port()
         options = ['-m', 'debugpy', '--listen', str(port), '--wait-for-client'] if listen else []
         # The adapter, a process that debugpy starts, has the same output and belongs to the same group.
         self.output = [tempfile.TemporaryFile('w+', dir=self.folder) for _ in range(2)]
         self.process = subprocess.Popen(
             [sys.executable, *options, self.file, str(port)], cwd=self.folder, stdin=subprocess.DEVNULL,
             stdout=self.output[0], stderr=self.output[1], start_new_session=True,
-            env=interpreters.clean_environment(PYTHONPATH=interpreters.PACKAGES, PYDEVD_DISABLE_FILE_VALIDATION='1'))
-        self.addCleanup(self.end)
-        self.editor = Editor(port)
-        self.addCleanup(self.editor.close)
-        pairs = [mark if isinstance(mark, tuple) else (mark, None) for mark in breakpoints]
-        self.editor.attach(self.file, [{'line': self.line(mark), **({'condition': condition} if condition else {})}
-                                       for mark, condition in pairs])
+            env=interpreters.clean_environment(PYTHONPATH=interpreters.PACKAGES, PYDEVD_DISABLE_FILE_VALIDATION='1',
+                                               DEBUGPY_PROCESS_SPAWN_TIMEOUT=str(PATIENCE)))
+        attempt.callback(self.end)
+        self.editor = Editor(port, self.process)
+        attempt.callback(self.editor.close)
+        self.editor.attach(self.file, places)
+
+    def had_bad_luck(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE)
+        self.output[1].seek(0)
+        return BAD_LUCK.search(self.output[1].read())
 
     def end(self):
         with contextlib.suppress(ProcessLookupError):
