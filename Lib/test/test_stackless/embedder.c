@@ -259,12 +259,15 @@ count_threads(void)
 static void
 print_memory(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[200];
     long resident = 0;
 
-    if (fscanf(file, "%*d %ld", &resident) != 1) {
-        abort();
-    }
+    do {
+        if (fgets(line, sizeof(line), file) == NULL) {
+            abort();
+        }
+    } while (sscanf(line, "RssAnon: %ld kB", &resident) != 1);
     fclose(file);
     printf("%zd %zu %ld\n", _Py_GetAllocatedBlocks(), mallinfo2().uordblks, resident);
 }
