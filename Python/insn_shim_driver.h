@@ -152,7 +152,15 @@ INSTRUCTION(SLP_CLOSE)
 INSTRUCTION(SLP_THROW)
 {
     PyObject *args = sp[-2];
+    PyGenObject *gen = (PyGenObject *)sp[-1];
+    if (!slp_is_parked(gen)) {
+        goto not_parked;
+    }
+    gen->gi_frame_state = FRAME_SUSPENDED;
     (void)slp_set_thrown(tstate, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
+    if (!slp_takes_thrown(tstate, gen)) {
+        ERROR();
+    }
     RESUME_RAISING();
 }
 

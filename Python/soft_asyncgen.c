@@ -238,7 +238,11 @@ soft_throw(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
     if (next == NULL) {
         return NULL;
     }
-    return slp_shim_begun(tstate, next, resume_raising(tstate, next, a, how, args, nargs, true, top));
+    PyObject *answer = resume_raising(tstate, next, a, how, args, nargs, true, top);
+    if (answer == NULL && slp_async_raised(tstate, self, how)) {
+        _PyErr_SetNone(tstate, PyExc_StopIteration);
+    }
+    return slp_shim_begun(tstate, next, answer);
 }
 
 /* --- start-up --- */

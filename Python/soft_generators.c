@@ -258,6 +258,76 @@ slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _PyInterpreterFrame *c
     return frame;
 }
 
+bool
+slp_takes_thrown(PyThreadState *tstate, PyGenObject *gen)
+{
+    if (gen->gi_frame_state == FRAME_SUSPENDED) {
+        return true;
+    }
+    if (gen->gi_frame_state == FRAME_EXECUTING) {
+        _PyErr_Format(tstate, PyExc_ValueError, "%s already executing", slp_generator_kind((PyObject *)gen));
+    }
+    else if (PyCoro_CheckExact(gen)) {
+        _PyErr_SetString(tstate, PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    }
+    return false;
+}
+
+/* Mark all that wait for `inner`, from `gen` on, as executing, or as suspended again.  Nobody can go on with,
+ * close or clear a generator that is executing. */
+static void
+mark_outer(PyGenObject *gen, PyGenObject *inner, bool executing)
+{
+    while (gen != inner) {
+        gen->gi_frame_state = executing ? FRAME_EXECUTING : FRAME_SUSPENDED;
+        gen = (PyGenObject *)slp_delegate_of(gen);
+    }
+}
+
+/* What is thrown by a throw(*args) that comes to `gen`, which waits for `delegate` (or NULL).  1: a call of
+ * the delegate's throw(), *method(*tuple).  0: the exception that is set.  -1: nothing, an exception is set.
+ * All code that finds it out runs here, and may do anything to the generator. */
+static int
+find_thrown(PyThreadState *tstate, PyGenObject *gen, PyObject *delegate, PyObject *const *args,
+            Py_ssize_t nargs, PyObject **method, PyObject **tuple)
+{
+    if (delegate != NULL) {
+        Py_INCREF(delegate);
+        int status = _PyObject_LookupAttr(delegate, &_Py_ID(throw), method);
+        Py_DECREF(delegate);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    if (*method != NULL) {
+        *tuple = _PyTuple_FromArray(args, nargs);
+        if (*tuple != NULL && gen->gi_frame_state == FRAME_SUSPENDED && find_send(gen) != NULL) {
+            return 1;
+        }
+        Py_CLEAR(*method);
+        if (*tuple == NULL) {
+            return 0;   /* the generator gets the MemoryError */
+        }
+        Py_CLEAR(*tuple);
+    }
+    (void)slp_set_thrown(tstate, args, nargs);
+    return 0;
+}
+
+/* close() of what `gen` delegates to, and then the throw(): its shim.  NULL as throw_frames(). */
+static _PyInterpreterFrame *
+throw_exit_frame(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *gen, PyObject *const *args,
+                 Py_ssize_t nargs)
+{
+    PyObject *tuple = _PyTuple_FromArray(args, nargs);
+    if (tuple == NULL || gen->gi_frame_state != FRAME_SUSPENDED) {
+        Py_XDECREF(tuple);   /* a collection may have closed the generator */
+        return NULL;
+    }
+    PyObject *values[] = {tuple, Py_NewRef(gen)};
+    return slp_shim_push(tstate, caller, shim_throw_exit, 0, values, 2);
+}
+
 /* Throw into a suspended generator: link it, and all that it delegates to, to `caller`, which waits for it;
  * the frame in which to go on, or, with an exception set, to raise it.  NULL where the base has to do it, or,
  * with an exception set, where it failed. */
@@ -271,51 +341,44 @@ throw_frames(PyThreadState *tstate, _PyInterpreterFrame *caller, PyGenObject *ge
     }
     PyGenObject *inner = gen;
     PyObject *delegate = slp_delegate_of(inner);
-    PyObject *method = NULL;
-    if (delegate != NULL) {
-        if (closes && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
-            PyObject *values[] = {_PyTuple_FromArray(args, nargs), Py_NewRef(gen)};
-            if (values[0] == NULL) {
-                Py_DECREF(gen);
-                return NULL;
-            }
-            return slp_shim_push(tstate, caller, shim_throw_exit, 0, values, 2);
+    if (delegate != NULL && closes && PyErr_GivenExceptionMatches(args[0], PyExc_GeneratorExit)) {
+        return throw_exit_frame(tstate, caller, gen, args, nargs);
+    }
+    for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = slp_delegate_of(inner)) {
+        if (find_send(inner) == NULL) {
+            return NULL;
         }
-        for (; delegate != NULL; inner = (PyGenObject *)delegate, delegate = slp_delegate_of(inner)) {
-            if (find_send(inner) == NULL) {
-                return NULL;
-            }
-            if (!is_generator(delegate)) {
-                if (_PyObject_LookupAttr(delegate, &_Py_ID(throw), &method) < 0) {
-                    return NULL;
-                }
-                break;
-            }
-            if (((PyGenObject *)delegate)->gi_frame_state != FRAME_SUSPENDED) {
-                return NULL;
-            }
+        if (!is_generator(delegate)) {
+            break;
+        }
+        if (((PyGenObject *)delegate)->gi_frame_state != FRAME_SUSPENDED) {
+            return NULL;
         }
     }
+
+    /* As in the base, the innermost one is not executing yet. */
+    PyObject *method = NULL, *tuple = NULL;
+    mark_outer(gen, inner, true);
+    int found = find_thrown(tstate, inner, delegate, args, nargs, &method, &tuple);
+    mark_outer(gen, inner, false);
 
     _PyInterpreterFrame *frame = caller;
     for (PyGenObject *outer = gen; outer != inner; outer = (PyGenObject *)delegate) {
         delegate = slp_delegate_of(outer);
         frame = slp_link_waiting(tstate, outer, frame);
     }
-    if (method == NULL) {
-        (void)slp_set_thrown(tstate, args, nargs);
+    if (found < 0 || (found == 0 && !slp_takes_thrown(tstate, inner))) {
+        if (inner == gen) {
+            return NULL;
+        }
+        tstate->recursion_remaining++;
+        return frame;
+    }
+    if (found == 0) {
         return slp_throw_into(tstate, inner, frame);
     }
-    PyObject *tuple = _PyTuple_FromArray(args, nargs);
     PyObject *values[] = {Py_NewRef(inner), NULL, method, tuple};
-    _PyInterpreterFrame *shim = NULL;
-    if (tuple != NULL) {
-        shim = slp_shim_push(tstate, frame, shim_throw_inner, 0, values, 4);
-    }
-    else {
-        Py_DECREF(inner);
-        Py_DECREF(method);
-    }
+    _PyInterpreterFrame *shim = slp_shim_push(tstate, frame, shim_throw_inner, 0, values, 4);
     if (shim == NULL) {
         frame = slp_link_waiting(tstate, inner, frame);
         tstate->recursion_remaining++;

@@ -54,6 +54,10 @@ _PyInterpreterFrame *slp_link_waiting(PyThreadState *tstate, PyGenObject *gen, _
  * nothing is set. */
 int slp_set_thrown(PyThreadState *tstate, PyObject *const *args, Py_ssize_t nargs);
 
+/* Can the exception that is set be raised in `gen`, which was suspended before the code of the exception's
+ * class ran?  Else it is what comes of the throw(), or, as in the base, another one in its place. */
+bool slp_takes_thrown(PyThreadState *tstate, PyGenObject *gen);
+
 /* A value is yielded to `caller`: suspend the generators there that wait for a throw() and pass it on,
  * without events; who gets it.  *link points to the exception state of the first one. */
 _PyInterpreterFrame *slp_yield_through(PyThreadState *tstate, _PyErr_StackItem **link,

@@ -13,6 +13,7 @@ import unittest.mock
 
 import stackless
 from .cases import LeavesNoTasklets, needs_soft_switches
+from .interpreters import same_as_base
 
 
 def names_of(function):
@@ -486,6 +487,88 @@ class Behaviour(unittest.TestCase):
         sys.setprofile(None)
         self.assertIn(("c_call", "run"), events)
         self.assertIn(("c_return", "run"), events)
+
+
+# Chains of generators into which something is thrown whose class, or the iterator at the end of the chain, closes
+# one of the generators, or goes on with it, when it is asked.
+INTERFERENCE = """
+import itertools
+
+def interfere():
+    if not armed:
+        return
+    armed.clear()
+    try:
+        print(" ", action, index, getattr(chain[index], action)(*[None] * (action == "send")))
+    except BaseException as error:
+        print(" ", action, index, repr(error))
+
+class Interferes(Exception):
+    def __init__(self):
+        interfere()
+class Exits(GeneratorExit):
+    def __init__(self):
+        interfere()
+class Iterator:
+    def __iter__(self):
+        return self
+    __await__ = __iter__
+    def __next__(self):
+        return "next"
+    def __getattr__(self, name):
+        if name == "throw":
+            interfere()
+        raise AttributeError(name)
+class Yields:
+    def __iter__(self):
+        yield 1
+        yield 2
+    __await__ = __iter__
+
+GENERATOR = '''
+def run(level, inner):
+    kept = ["value %d" % i for i in range(3)]
+    try:
+        return (yield from inner)
+    except BaseException as error:
+        print("  in", level, repr(error), repr(error.__context__))
+        raise
+'''
+COROUTINE = GENERATOR.replace("def", "async def").replace("yield from", "await")
+
+def make(kind, depth, last):
+    made = [last()]
+    for level in range(depth):
+        # The function is gone with the frame.
+        namespace = {}
+        exec(kind, namespace)
+        made.append(namespace.pop("run")(level, made[-1]))
+    return made[:0:-1]
+
+for case in itertools.product((GENERATOR, COROUTINE), (1, 2, 3), (Iterator, Yields), ("close", "send"),
+                              (Interferes, Exits, ValueError("v")), (0, 1, 2)):
+    kind, depth, last, action, thrown, index = case
+    if index >= depth:
+        continue
+    print(depth, last.__name__, action, index, repr(thrown))
+    chain, armed = make(kind, depth, last), []
+    chain[0].send(None)
+    armed.append(True)
+    for ask in lambda: chain[0].throw(thrown), lambda: chain[0].send(None):
+        try:
+            print(" ", ask())
+        except BaseException as error:
+            print(" ", repr(error), repr(error.__context__))
+    for one in chain:
+        one.close()
+"""
+
+
+class Interference(unittest.TestCase):
+    """Code that runs in order to find out what is thrown may do anything to the generators."""
+
+    def test_generators_change_while_something_is_thrown(self):
+        same_as_base(self, "-c", INTERFERENCE, PYTHONMALLOC="debug")
 
 
 if __name__ == "__main__":
