@@ -106,7 +106,7 @@ plain(PyObject *text)
     return text;
 }
 
-/* Remember where to go on.  -1 with an exception. */
+/* Remember where to go on, before frames are pushed: it may fail.  -1 with an exception. */
 static int
 note(PyObject **values, Py_ssize_t position, Py_ssize_t taken)
 {
@@ -285,13 +285,13 @@ go_on_with_percent(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **
         PyObject *arg = PyTuple_GET_ITEM(args, taken);
         Py_UCS4 conversion = char_at(format, end - 1);
         if (text == NULL && (conversion == 's' || conversion == 'r')) {
+            if (note(values, start, taken) < 0) {
+                return NULL;
+            }
             text = conversion == 's' ? slp_soft_str(tstate, shim, arg, top)
                                      : slp_soft_repr(tstate, shim, arg, top);
-            if (text == SLP_ENTER) {
-                return note(values, start, taken) < 0 ? NULL : SLP_ENTER;
-            }
-            if (text == NULL) {
-                return NULL;
+            if (text == NULL || text == SLP_ENTER) {
+                return text;
             }
             if (text == SLP_NOT_SOFT) {
                 text = NULL;

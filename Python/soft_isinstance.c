@@ -90,9 +90,12 @@ ask_from(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py
     PyObject *classes = values[CLASSES];
     for (; position < PyTuple_GET_SIZE(classes); position++) {
         PyObject *cls = PyTuple_GET_ITEM(classes, position);
+        if (slp_set_int(&values[POSITION], position + 1) < 0) {
+            return NULL;
+        }
         PyObject *answer = ask(tstate, shim, question, values[OBJECT], cls, top);
         if (answer == SLP_ENTER) {
-            return slp_set_int(&values[POSITION], position + 1) < 0 ? NULL : SLP_ENTER;
+            return SLP_ENTER;
         }
         if (answer == SLP_NOT_SOFT) {
             int yes = questions[question].in_c(values[OBJECT], cls);

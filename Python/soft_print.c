@@ -73,7 +73,7 @@ piece_at(PyObject **values, Py_ssize_t number)
     return number + 1 < 2 * count ? values[SEPARATOR] : values[END];
 }
 
-/* Remember what frames are entered for.  -1 with an exception. */
+/* Remember what frames are entered for, before they are: it may fail.  -1 with an exception. */
 static int
 note(PyObject **values, Py_ssize_t number, int waits_for)
 {
@@ -113,9 +113,12 @@ go_on(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py_ss
             if (values[METHOD] == NULL) {
                 return NULL;
             }
+            if (note(values, number, TEXT) < 0) {
+                return NULL;
+            }
             text = PyUnicode_CheckExact(piece) ? Py_NewRef(piece) : slp_soft_str(tstate, shim, piece, top);
             if (text == SLP_ENTER) {
-                return note(values, number, TEXT) < 0 ? NULL : SLP_ENTER;
+                return SLP_ENTER;
             }
             if (text == SLP_NOT_SOFT) {
                 text = PyObject_Str(piece);
@@ -124,13 +127,12 @@ go_on(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py_ss
                 return NULL;
             }
         }
-        answer = call(tstate, shim, values[METHOD], &text, 1, top);
+        answer = note(values, number, WRITTEN) < 0
+                     ? NULL
+                     : call(tstate, shim, values[METHOD], &text, 1, top);
         Py_CLEAR(text);
-        if (answer == SLP_ENTER) {
-            return note(values, number, WRITTEN) < 0 ? NULL : SLP_ENTER;
-        }
-        if (answer == NULL) {
-            return NULL;
+        if (answer == NULL || answer == SLP_ENTER) {
+            return answer;
         }
         Py_DECREF(answer);
     }
@@ -138,12 +140,11 @@ go_on(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObject **values, Py_ss
         return Py_NewRef(Py_None);
     }
     Py_XSETREF(values[METHOD], PyObject_GetAttr(values[FILE_OBJECT], &_Py_ID(flush)));
-    answer = values[METHOD] == NULL ? NULL : call(tstate, shim, values[METHOD], NULL, 0, top);
-    if (answer == SLP_ENTER) {
-        return note(values, number, FLUSHED) < 0 ? NULL : SLP_ENTER;
-    }
-    if (answer == NULL) {
-        return NULL;
+    answer = values[METHOD] == NULL || note(values, number, FLUSHED) < 0
+                 ? NULL
+                 : call(tstate, shim, values[METHOD], NULL, 0, top);
+    if (answer == NULL || answer == SLP_ENTER) {
+        return answer;
     }
     Py_DECREF(answer);
     return Py_NewRef(Py_None);
@@ -190,12 +191,14 @@ soft_print(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *self, Py
         || (options.flush != NULL && !PyBool_Check(options.flush))) {
         return SLP_NOT_SOFT;
     }
+    Py_INCREF(file);   /* a collection may run, whose code sets another sys.stdout */
     PyObject *pieces = _PyTuple_FromArray(args, nargs);
     if (pieces == NULL) {
+        Py_DECREF(file);
         return NULL;
     }
     PyObject *values[] = {
-        Py_NewRef(file), Py_NewRef(sep), Py_NewRef(end),
+        file, Py_NewRef(sep), Py_NewRef(end),
         Py_NewRef(options.flush == NULL ? Py_False : options.flush), pieces,
         Py_NewRef(_PyLong_GetZero()), Py_NewRef(_PyLong_GetZero()), NULL,
     };

@@ -4,6 +4,7 @@ What is expected of class instantiation, generators and `with` here is what CPyt
 """
 
 import gc
+import importlib.util
 import inspect
 import io
 import sys
@@ -14,6 +15,8 @@ import unittest
 import warnings
 
 import stackless
+from .interpreters import check_python
+
 
 def names_of_stack():
     """Names of the callers, the caller first, as inspect tells them."""
@@ -498,6 +501,61 @@ class TestEvents(unittest.TestCase):
                          ["call function+0", "line function+1", "call __enter__+0", "line __enter__+1",
                           "return __enter__+1", "line function+2", "exception function+2", "line function+1",
                           "call __exit__+0", "line __exit__+1", "return __exit__+1", "return function+1"])
+
+
+# Memory fails once, ever later, after the 300th call of a function: numbers of steps are no small ints there.
+NO_MEMORY = """
+import _testcapi, gc, sys
+
+class Writer:
+    def write(self, text):
+        fail()
+class Text:
+    def __str__(self):
+        fail()
+        return "x"
+class Meta(type):
+    def __instancecheck__(cls, obj):
+        fail()
+        return False
+class Written:
+    def __str__(self):
+        return "x"
+
+def fail():
+    calls.append(None)
+    if len(calls) == 300:
+        _testcapi.set_nomemory(number, number + 1)
+
+writer, text, written = Writer(), Text(), Written()
+classes = tuple(Meta("C", (), {}) for i in range(400))
+functions = Writer.write, Text.__str__, Meta.__instancecheck__, Written.__str__
+for operation in (lambda: print(*[written] * 400, file=writer),
+                  lambda: isinstance(3, classes),
+                  lambda: "%s" * 400 % ((text,) * 400),
+                  lambda: ("{}" * 400).format(*[text] * 400)):
+    failed = 0
+    for number in range(25):
+        calls = []
+        gc.collect()
+        before = [sys.getrefcount(function) for function in functions]
+        try:
+            operation()
+        except MemoryError:
+            failed += 1
+        finally:
+            _testcapi.remove_mem_hooks()
+        gc.collect()
+        assert before == [sys.getrefcount(function) for function in functions], number
+    assert failed > 1, failed
+"""
+
+
+class TestNoMemory(unittest.TestCase):
+    def test_frames_that_were_pushed_are_dropped(self):
+        if importlib.util.find_spec("_testcapi") is None:
+            self.skipTest("there is no _testcapi")
+        check_python(self, "-c", NO_MEMORY)
 
 
 class TestTaskletIsInvisible(unittest.TestCase):
