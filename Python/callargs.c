@@ -323,7 +323,7 @@ bind_defaults(struct call *call)
 static int
 bind_keyword_defaults(struct call *call)
 {
-    PyObject *defaults = call->func->func_kwdefaults;
+    PyObject *defaults = Py_XNewRef(call->func->func_kwdefaults);   /* a look-up may set others */
     int first = call->code->co_argcount;
     int end = named_count(call->code);
     bool missing = false;
@@ -338,11 +338,13 @@ bind_keyword_defaults(struct call *call)
                 continue;
             }
             if (_PyErr_Occurred(call->tstate)) {
+                Py_DECREF(defaults);
                 return -1;
             }
         }
         missing = true;
     }
+    Py_XDECREF(defaults);
     if (missing) {
         raise_missing(call, first, end, "keyword-only");
         return -1;

@@ -200,11 +200,12 @@ slp_soft_init_after_new(PyThreadState *tstate, _PyInterpreterFrame *shim, PyObje
         }
         return Py_NewRef(instance);
     }
+    Py_INCREF(init);
     PyObject *with_self = slp_tuple_with_first(instance, args);
     if (with_self == NULL) {
+        Py_DECREF(init);
         return NULL;
     }
-    Py_INCREF(init);
     PyObject *locals = slp_call_locals(init);
     _PyInterpreterFrame *frame = slp_frame_for_call_ex(tstate, init, locals, with_self, kwargs);
     Py_DECREF(with_self);
@@ -229,11 +230,12 @@ soft_make_instance(PyThreadState *tstate, _PyInterpreterFrame *shim, PyTypeObjec
                                : SLP_NOT_SOFT;
         return answer == SLP_NOT_SOFT ? make_instance(tstate, type, args, kwargs) : answer;
     }
+    Py_INCREF(new);   /* a collection may run when the tuple is made */
     PyObject *with_type = slp_tuple_with_first((PyObject *)type, args);
     if (with_type == NULL) {
+        Py_DECREF(new);
         return NULL;
     }
-    Py_INCREF(new);
     _PyInterpreterFrame *frame =
         slp_frame_for_call_ex(tstate, new, slp_call_locals(new), with_type, kwargs);
     Py_DECREF(with_type);

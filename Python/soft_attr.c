@@ -321,6 +321,19 @@ hooked_lookup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner
     return answer;
 }
 
+/* As the base says it of a module that is loaded. */
+SLP_COLD static void
+raise_no_module_attribute(PyThreadState *tstate, PyObject *dict, PyObject *name)
+{
+    PyObject *module = PyDict_GetItemWithError(dict, &_Py_ID(__name__));
+    if (module != NULL && PyUnicode_Check(module)) {
+        _PyErr_Format(tstate, PyExc_AttributeError, "module '%U' has no attribute '%U'", module, name);
+    }
+    else if (!_PyErr_Occurred(tstate)) {
+        _PyErr_Format(tstate, PyExc_AttributeError, "module has no attribute '%U'", name);
+    }
+}
+
 /* A module, whose __getattr__ is a function in its namespace. */
 static PyObject *
 module_lookup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner, PyObject *name,
@@ -338,8 +351,21 @@ module_lookup(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *owner
     if (value != NULL || _PyErr_Occurred(tstate)) {
         return value;
     }
-    return enter_getter(tstate, below, owner, name, SLP_ENTRY_UNHOOKED, (PyFunctionObject *)getattr, &name, 1,
-                        top);
+    /* A property may have changed it. */
+    getattr = PyDict_GetItemWithError(dict, &_Py_ID(__getattr__));
+    if (function_or_null(getattr) != NULL) {
+        return enter_getter(tstate, below, owner, name, SLP_ENTRY_UNHOOKED, (PyFunctionObject *)getattr,
+                            &name, 1, top);
+    }
+    if (getattr != NULL) {
+        Py_INCREF(getattr);
+        value = PyObject_CallOneArg(getattr, name);
+        Py_DECREF(getattr);
+    }
+    else if (!_PyErr_Occurred(tstate)) {
+        raise_no_module_attribute(tstate, dict, name);
+    }
+    return value;
 }
 
 PyObject *

@@ -111,7 +111,9 @@ enter_code(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *code, co
         .fc_code = code,
         .fc_closure = call->closure,
     };
+    Py_INCREF(builtins);   /* a collection may run, whose code changes the globals */
     PyFunctionObject *func = _PyFunction_FromConstructor(&parts);
+    Py_DECREF(builtins);
     if (func == NULL) {
         return NULL;
     }

@@ -81,7 +81,9 @@ count(PyThreadState *tstate, PyObject *counts, PyObject *key)
     if (before == NULL) {
         return _PyErr_Occurred(tstate) ? -1 : PyDict_SetItem(counts, key, one);
     }
+    Py_INCREF(before);   /* its __add__ may change the dict */
     PyObject *after = PyNumber_Add(before, one);
+    Py_DECREF(before);
     if (after == NULL) {
         return -1;
     }

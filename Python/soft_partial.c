@@ -35,22 +35,28 @@ member_offset(PyTypeObject *type, const char *name)
     return 0;
 }
 
-/* The keyword arguments of the call: those of `kwnames`, where a partial object in the chain has the name,
- * too, in its place.  A new dict; NULL with an exception. */
-static PyObject *
-merge_keywords(PyObject *partial, PyObject *const *values, PyObject *kwnames)
+/* Put the keyword arguments of the chain, the inner ones first, into a dict that is empty.  No code runs.
+ * -1 with an exception. */
+static int
+merge_chain(PyObject *partial, PyObject *merged)
 {
     PyObject *inner = FUNC(partial);
-    PyObject *merged = is_partial(inner) ? merge_keywords(inner, NULL, NULL) : PyDict_New();
-    if (merged != NULL && PyDict_Update(merged, KEYWORDS(partial)) < 0) {
-        Py_CLEAR(merged);
+    if (is_partial(inner) && merge_chain(inner, merged) < 0) {
+        return -1;
     }
-    for (Py_ssize_t i = 0; merged != NULL && kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
+    return PyDict_Update(merged, KEYWORDS(partial));
+}
+
+/* Add those of the call; where the chain has the name, too, in its place.  -1 with an exception. */
+static int
+merge_call(PyObject *merged, PyObject *const *values, PyObject *kwnames)
+{
+    for (Py_ssize_t i = 0; kwnames != NULL && i < PyTuple_GET_SIZE(kwnames); i++) {
         if (PyDict_SetItem(merged, PyTuple_GET_ITEM(kwnames, i), values[i]) < 0) {
-            Py_CLEAR(merged);
+            return -1;
         }
     }
-    return merged;
+    return 0;
 }
 
 /* Nested deeper than this, which only subclasses and objects with attributes are, C does it. */
@@ -138,42 +144,54 @@ soft_call_partial(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *s
         return answer;
     }
     shape s;
+    PyObject *merged = NULL;
     if (!look_at_chain(self, &s)) {
         return SLP_NOT_SOFT;
     }
-    PyObject *merged = NULL, *names = Py_XNewRef(kwnames);
-    PyObject *buffer[BUFFER_SIZE], **values = buffer;
-    Py_ssize_t count = 0, positional = s.positional + nargs;
-    Py_ssize_t keywords = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    answer = NULL;
-    Py_INCREF(s.function);
     if (s.keywords > 0) {
-        Py_XSETREF(names, NULL);
-        merged = merge_keywords(self, args + nargs, kwnames);
-        keywords = merged == NULL ? 0 : PyDict_GET_SIZE(merged);
-        names = merged == NULL ? NULL : PyTuple_New(keywords);
-        if (names == NULL) {
-            goto done;
+        /* A collection may run, whose code changes the chain: look again.  Then no code runs until all that
+         * is needed of the chain is held. */
+        merged = PyDict_New();
+        if (merged == NULL || !look_at_chain(self, &s)) {
+            Py_XDECREF(merged);
+            return merged == NULL ? NULL : SLP_NOT_SOFT;
         }
     }
-    if (positional + keywords > BUFFER_SIZE) {
-        values = PyMem_Malloc((size_t)(positional + keywords) * sizeof(PyObject *));
+    PyObject *buffer[BUFFER_SIZE], **values = buffer;
+    Py_ssize_t own_keywords = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    Py_ssize_t positional = s.positional + nargs, room = positional + s.keywords + own_keywords;
+    Py_ssize_t count = 0;
+    PyObject *names = NULL;
+    answer = NULL;
+    Py_INCREF(s.function);
+    if (room > BUFFER_SIZE) {
+        values = PyMem_Malloc((size_t)room * sizeof(PyObject *));
         if (values == NULL) {
             PyErr_NoMemory();
             goto done;
         }
     }
     fill_positional(self, values + s.positional);
-    count = positional + keywords;
-    for (Py_ssize_t i = 0; i < nargs + (merged == NULL ? keywords : 0); i++) {
+    for (Py_ssize_t i = 0; i < nargs + (merged == NULL ? own_keywords : 0); i++) {
         values[s.positional + i] = Py_NewRef(args[i]);
     }
-    if (merged != NULL) {
+    count = positional + (merged == NULL ? own_keywords : 0);
+    if (merged == NULL) {
+        names = Py_XNewRef(kwnames);
+    }
+    else {
+        if (merge_chain(self, merged) < 0 || merge_call(merged, args + nargs, kwnames) < 0) {
+            goto done;
+        }
+        names = PyTuple_New(PyDict_GET_SIZE(merged));
+        if (names == NULL) {
+            goto done;
+        }
         PyObject *name, *value;
-        Py_ssize_t position = 0, i = 0;
-        while (PyDict_Next(merged, &position, &name, &value)) {
+        Py_ssize_t position = 0;
+        for (Py_ssize_t i = 0; PyDict_Next(merged, &position, &name, &value); i++) {
             PyTuple_SET_ITEM(names, i, Py_NewRef(name));
-            values[positional + i++] = Py_NewRef(value);
+            values[count++] = Py_NewRef(value);
         }
     }
     answer = slp_soft_call(tstate, below, s.function, values, positional, names, top);

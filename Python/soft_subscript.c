@@ -53,6 +53,9 @@ slp_soft_getitem(PyThreadState *tstate, _PyInterpreterFrame *below, PyObject *co
     if (value != NULL || _PyErr_Occurred(tstate)) {
         return Py_XNewRef(value);
     }
+    /* Hashing and comparing may have changed it; where it is no function now, C looks for the key again. */
+    missing = slp_python_method(Py_TYPE(container), &_Py_ID(__missing__));
     PyObject *args[2] = {container, index};
-    return slp_enter_function(tstate, below, missing, args, 2, NULL, top);
+    return missing == NULL ? SLP_NOT_SOFT
+                           : slp_enter_function(tstate, below, missing, args, 2, NULL, top);
 }

@@ -11,11 +11,14 @@ import inspect
 import itertools
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 import types
 import unittest
 import weakref
+
+from .interpreters import check_python
 
 
 class Thing:
@@ -1175,6 +1178,26 @@ class TestCalls(unittest.TestCase):
             for value in instance:
                 got.append(value)
             self.assertEqual(got, [(instance,), {"x": 1}])
+
+    def test_keyword_defaults_replaced_while_they_are_looked_up(self):
+        program = textwrap.dedent("""
+            class Key:
+                def __init__(self, name):
+                    self.name = name
+                def __hash__(self):
+                    return hash(self.name)
+                def __eq__(self, other):
+                    function.__kwdefaults__ = {}
+                    return self.name == other
+
+            def function(*, a, b, c):
+                return a, b, c
+
+            function.__kwdefaults__ = {Key(name): [name] for name in "abc"}
+            print(function())
+            """)
+        printed = check_python(self, "-c", program, PYTHONMALLOC="debug")
+        self.assertEqual(printed, "(['a'], ['b'], ['c'])\n")
 
     def test_a_c_function_that_fails_without_exception(self):
         """Also where the loop calls it directly, without the base's check of results."""

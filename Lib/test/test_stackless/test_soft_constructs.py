@@ -5,11 +5,13 @@ at depth 50 it stands where it stands at depth 2.
 """
 
 import sys
+import textwrap
 import types
 import unittest
 
 import stackless
 from _stackless import _c_stack_pointer
+from .interpreters import check_python
 
 
 class Recursion:
@@ -379,6 +381,68 @@ class Semantics(unittest.TestCase):
         obj.__dict__[Key()] = 0
         self.assertEqual(obj.name, 1)
 
+    def test_getattr_of_a_module_that_changes(self):
+        class Module(types.ModuleType):
+            @property
+            def name(self):
+                vars(self).update(after)
+                if not after:
+                    del vars(self)["__getattr__"]
+                raise AttributeError("gone")
+
+        def hook(name):
+            return "old"
+
+        def new_hook(name):
+            return "new"
+
+        for after, expected in [({"__getattr__": new_hook}, "new"), ({"__getattr__": len}, 4)]:
+            module = Module("module")
+            module.__getattr__ = hook
+            self.assertEqual(module.name, expected)
+        after = {}
+        for name, message in [("module", "module 'module' has no attribute 'name'"),
+                              (5, "module has no attribute 'name'")]:
+            module = Module("module")
+            module.__getattr__ = hook
+            module.__name__ = name
+            with self.assertRaisesRegex(AttributeError, message):
+                module.name
+
+    def test_missing_that_changes(self):
+        class Key:
+            def __hash__(self):
+                C.__missing__ = after
+                return 5
+
+        class C(dict):
+            pass
+
+        def missing(self, key):
+            return "old"
+
+        for after, expected in [(lambda self, key: "new", "new"), (staticmethod(type), Key)]:
+            C.__missing__ = missing
+            self.assertEqual(C()[Key()], expected)
+
+    def test_counts_that_change(self):
+        printed = check_python(self, "-c", textwrap.dedent('''
+            import collections
+
+            class Count:
+                def __add__(self, other):
+                    counts.clear()
+                    return NotImplemented
+
+            counts = collections.Counter()
+            counts["key"] = Count()
+            try:
+                counts.update(key for key in ["key"])
+            except TypeError as error:
+                print(error)
+            '''), PYTHONMALLOC="debug")
+        self.assertEqual(printed, "unsupported operand type(s) for +: 'Count' and 'int'\n")
+
     def test_comparison_by_a_property(self):
         class C:
             @property
@@ -432,6 +496,107 @@ class Semantics(unittest.TestCase):
                 with self.assertRaisesRegex((TypeError, ValueError), message):
                     eval(source, {"x": cls()})
 
+
+# For programs: run an operation again and again, each time with a collection at a later one of its allocations.
+COLLECTING = """
+import gc, sys
+
+def change_while(change, operation, count=25):
+    for number in range(count):
+        def hook(phase, info):
+            if phase == "start" and armed:
+                armed.clear()
+                change()
+        operation.prepare()
+        gc.disable()
+        gc.collect()
+        armed, kept = [True], [{} for _ in range(200)]   # the free list of dicts is empty now
+        gc.callbacks.append(hook)
+        gc.set_threshold(gc.get_count()[0] + number)
+        gc.enable()
+        try:
+            result = operation()
+        except Exception as error:
+            result = error
+        gc.set_threshold(0)
+        armed.clear()
+        gc.callbacks.remove(hook)
+        print(number, repr(result), file=sys.__stdout__)
+"""
+
+
+class Collections(unittest.TestCase):
+    """The code that a collection runs may take away what the operation that allocates works with."""
+
+    def check(self, program):
+        # What is freed is overwritten at once.
+        printed = check_python(self, "-c", COLLECTING + textwrap.dedent(program), PYTHONMALLOC="debug")
+        self.assertEqual(len(printed.splitlines()), 25)
+
+    def test_methods_of_a_class(self):
+        self.check(r'''
+            class Call:
+                def prepare(self):
+                    global C
+                    namespace = {}
+                    exec("class C:\n def __new__(cls, *args): return object.__new__(cls)\n"
+                         " def __init__(self, *args): pass\n def __repr__(self): return 'C()'", namespace)
+                    C = namespace.pop("C")
+                def __call__(self):
+                    return C(*range(30))
+            def change():
+                for name in "__new__", "__init__":
+                    delattr(C, name)
+            change_while(change, Call())
+        ''')
+
+    def test_partial(self):
+        self.check('''
+            import functools
+            class Call:
+                def prepare(self):
+                    global p
+                    p = functools.partial(f, 1, 2, k=3)
+                def __call__(self):
+                    return p(4, q=5)
+            def f(*args, **kwargs):
+                return len(args), kwargs
+            def change():
+                p.__setstate__((f, (1,) * 100_000, {"a": 1}, {}))
+            change_while(change, Call())
+        ''')
+
+    def test_standard_output(self):
+        self.check('''
+            class Writer:
+                def write(self, text):
+                    pass
+                def flush(self):
+                    pass
+            class Call:
+                def prepare(self):
+                    sys.stdout = Writer()
+                def __call__(self):
+                    print(*range(30))
+            def change():
+                sys.stdout = Writer()
+            change_while(change, Call())
+        ''')
+
+    def test_builtins_of_exec(self):
+        self.check('''
+            class Call:
+                def prepare(self):
+                    global names
+                    names = {"__builtins__": {"len": len}}
+                def __call__(self):
+                    exec(code, names)
+                    return names.get("n")
+            code = compile("n = len('abc')", "<code>", "exec")
+            def change():
+                names["__builtins__"] = {"len": len}
+            change_while(change, Call())
+        ''')
 
 
 class TestOddNames(unittest.TestCase):
