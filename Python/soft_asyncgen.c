@@ -171,7 +171,15 @@ send_to_athrow(PyThreadState *tstate, _PyInterpreterFrame *below, awaitable_obje
     gen->gi_running_async = 1;
     gen->gi_closed = a->value == NULL;
     PyObject *answer = resume_raising(tstate, below, a, how | SLP_ASYNC_CLOSES, args, nargs, false, top);
+    if (answer == NULL && a->value != NULL) {
+        (void)slp_async_raised(tstate, (PyObject *)a, SLP_ASYNC_CLOSES);
+        return NULL;
+    }
     if (answer != SLP_ENTER) {
+        if (answer == NULL && gen->gi_frame_state != FRAME_SUSPENDED) {
+            _PyErr_Clear(tstate);   /* a collection has closed it, and C finds nothing left to do */
+            answer = SLP_NOT_SOFT;
+        }
         a->state = STATE_NEW;
         gen->gi_running_async = 0;
         gen->gi_closed = closed;

@@ -10,6 +10,7 @@ import unittest
 
 from _stackless import _c_stack_pointer
 from .cases import BlocksSoftly, needs_soft_switches
+from .interpreters import same_as_base
 
 BASE = os.environ.get("SLP_BASE_PYTHON", "/usr/bin/python3.11")
 
@@ -345,6 +346,100 @@ class AsInCPython(unittest.TestCase):
 
     def test_profile_events(self):
         self.check("6000", "150", "setprofile")
+
+
+# Something is thrown into an asynchronous generator, and its class, or the iterator that the generator waits for, does
+# something to the generator, or to its awaitable, when it is asked.
+INTERFERENCE = """
+import itertools
+
+def interfere():
+    if not armed:
+        return
+    armed.clear()
+    try:
+        print("  acts", act())
+    except BaseException as error:
+        print("  acts", repr(error))
+
+class Iterator:
+    def __iter__(self):
+        return self
+    __await__ = __iter__
+    def __next__(self):
+        return "next"
+    def __getattr__(self, name):
+        if name == "throw":
+            interfere()
+        raise AttributeError(name)
+class Interferes(Exception):
+    def __init__(self):
+        interfere()
+class Exits(GeneratorExit):
+    def __init__(self):
+        interfere()
+class Ends(StopAsyncIteration):
+    def __init__(self):
+        interfere()
+
+SOURCE = '''
+async def run():
+    kept = ["value %d" % i for i in range(3)]
+    try:
+        yield 1
+        await Iterator()
+        yield 2
+    except BaseException as error:
+        print("  in", repr(error), repr(error.__context__))
+        raise
+'''
+
+def attempt(function, *args):
+    try:
+        print(" ", function(*args))
+    except BaseException as error:
+        print(" ", repr(error), repr(error.__context__))
+
+acts = {
+    "aclose": lambda: generator.aclose().send(None),
+    "anext": lambda: generator.__anext__().send(None),
+    "athrow": lambda: generator.athrow(KeyError).send(None),
+    "clear": lambda: generator.ag_frame.clear(),
+    "send": lambda: awaitable.send(None),
+    "close": lambda: awaitable.close(),
+    "throw": lambda: awaitable.throw(KeyError("key")),
+}
+kinds = {
+    "asend": lambda: generator.asend(None),
+    "athrow": lambda: generator.athrow(thrown),
+    "aclose": lambda: generator.aclose(),
+}
+for case in itertools.product(acts, (Interferes, Exits, Ends, ValueError("v")), kinds, (0, 1, 2),
+                              ("throw", "send")):
+    act, thrown, kind, steps, ask = case
+    print(*case)
+    act, armed = acts[act], []
+    namespace = {"Iterator": Iterator}
+    exec(SOURCE, namespace)
+    generator = namespace.pop("run")()
+    for _ in range(steps):
+        awaitable = generator.asend(None)
+        attempt(awaitable.send, None)
+    if steps < 2:
+        awaitable = kinds[kind]()
+    armed.append(True)
+    attempt(getattr(awaitable, ask), thrown if ask == "throw" else None)
+    attempt(awaitable.send, None)
+    attempt(generator.asend(None).send, None)
+    print(" ", generator.ag_running, generator.ag_frame is None)
+"""
+
+
+class Interference(unittest.TestCase):
+    """Code that runs in order to find out what is thrown may do anything to the generator."""
+
+    def test_generators_change_while_something_is_thrown(self):
+        same_as_base(self, "-W", "ignore", "-c", INTERFERENCE, PYTHONMALLOC="debug")
 
 
 if __name__ == "__main__":
