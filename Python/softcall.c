@@ -308,8 +308,13 @@ soft_call_staticmethod(PyThreadState *tstate, _PyInterpreterFrame *below, PyObje
                        PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, _PyInterpreterFrame **top)
 {
     PyObject *callable = slp_staticmethod_function(self);
-    return callable == NULL ? SLP_NOT_SOFT
-                            : slp_soft_call(tstate, below, callable, args, nargs, kwnames, top);
+    if (callable == NULL) {
+        return SLP_NOT_SOFT;
+    }
+    Py_INCREF(callable);   /* a collection may run, whose code changes the staticmethod */
+    PyObject *answer = slp_soft_call(tstate, below, callable, args, nargs, kwnames, top);
+    Py_DECREF(callable);
+    return answer;
 }
 
 /* Where a method-wrapper has its descriptor and its self: a struct that no header shows, with `__self__` the

@@ -501,8 +501,8 @@ class Semantics(unittest.TestCase):
 COLLECTING = """
 import gc, sys
 
-def change_while(change, operation, count=25):
-    for number in range(count):
+def change_while(change, operation):
+    for number in range(25):
         def hook(phase, info):
             if phase == "start" and armed:
                 armed.clear()
@@ -563,6 +563,22 @@ class Collections(unittest.TestCase):
                 return len(args), kwargs
             def change():
                 p.__setstate__((f, (1,) * 100_000, {"a": 1}, {}))
+            change_while(change, Call())
+        ''')
+
+    def test_a_staticmethod(self):
+        self.check('''
+            import functools
+            class Call:
+                def prepare(self):
+                    global s
+                    s = staticmethod(functools.partial(f, *range(30), k=3))
+                def __call__(self):
+                    return len(s(4, q=5)[0])
+            def f(*args, **kwargs):
+                return args, kwargs
+            def change():
+                s.__init__(len)
             change_while(change, Call())
         ''')
 
