@@ -474,6 +474,34 @@ class Behaviour(unittest.TestCase):
         self.assertIsInstance(error, OSError)
         self.assertEqual(names, ["<lambda>", "outer", "throw"])
 
+    def test_throw_that_cannot_be_looked_up(self):
+        class Iterator:
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                return 1
+
+            def __getattr__(self, name):
+                if name == "throw":
+                    raise OSError(name)
+                raise AttributeError(name)
+
+        def inner():
+            yield from Iterator()
+
+        def outer(iterator):
+            try:
+                yield from iterator
+            except OSError as error:
+                yield error.args
+
+        waiting = inner()
+        iterator = outer(waiting)
+        next(iterator)
+        self.assertEqual(iterator.throw(ValueError), ("throw",))
+        self.assertEqual(next(waiting), 1)
+
     def test_events_of_a_profiler(self):
         def generator():
             yield
