@@ -18,15 +18,16 @@ PyObject *
 slp_channel_reduce(PyObject *self, PyObject *noargs)
 {
     PyChannelObject *ch = (PyChannelObject *)self;
-    PyObject *queue = PyList_New(0);
+    /* That runs any code, and so may the collector: after the list is made, the channel stays as it is. */
+    PyObject *attributes = slp_attributes_out(self, &PyChannel_Type);
+    PyObject *queue = attributes == NULL ? NULL : PyList_New(0);
     for (PyTaskletObject *t = ch->head; t != NULL && queue != NULL; t = t->next) {
         if (PyList_Append(queue, (PyObject *)t) < 0) {
             Py_CLEAR(queue);
         }
     }
-    PyObject *attributes = queue == NULL ? NULL : slp_attributes_out(self, &PyChannel_Type);
-    if (attributes == NULL) {
-        Py_XDECREF(queue);
+    if (queue == NULL) {
+        Py_XDECREF(attributes);
         return NULL;
     }
     int flags = ch->flags.closing | (ch->flags.preference & 3) << 1 | ch->flags.schedule_all << 3;
@@ -49,6 +50,30 @@ check_member(PyObject *member)
         return -1;
     }
     return t->frame == NULL ? slp_make_placeholder(t) : 0;
+}
+
+/* Let the tasklets wait at the channel, which nobody does yet.  -1 with an exception. */
+static int
+fill_queue(PyChannelObject *ch, PyObject *members, int balance)
+{
+    if (balance == INT_MIN || PyTuple_GET_SIZE(members) != Py_ABS(balance)) {
+        slp_refuse_image(WHAT, "its balance is %d, but %zd tasklets wait", balance,
+                         PyTuple_GET_SIZE(members));
+        return -1;
+    }
+    if (ch->balance != 0) {
+        PyErr_Format(PyExc_ValueError, "cannot unpickle a channel: somebody waits at %R", ch);
+        return -1;
+    }
+    int direction = (balance > 0) - (balance < 0);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members); i++) {
+        PyObject *member = PyTuple_GET_ITEM(members, i);
+        if (check_member(member) < 0) {
+            return -1;
+        }
+        slp_channel_restore(ch, (PyTaskletObject *)member, direction);
+    }
+    return 0;
 }
 
 const char slp_channel_setstate_doc[] =
@@ -74,19 +99,19 @@ slp_channel_setstate(PyObject *self, PyObject *state)
     if ((flags & ~15) != 0 || preference == 2) {
         return slp_refuse_image(WHAT, "its flags are %d", flags);
     }
-    if (balance == INT_MIN || PyList_GET_SIZE(queue) != Py_ABS(balance)) {
-        return slp_refuse_image(WHAT, "its balance is %d, but %zd tasklets wait", balance,
-                                PyList_GET_SIZE(queue));
+    PyObject *members = PyList_AsTuple(queue);
+    if (members == NULL) {
+        return NULL;
     }
-    if (ch->balance != 0) {
-        return PyErr_Format(PyExc_ValueError, "cannot unpickle a channel: somebody waits at %R", self);
+    /* The collector would run any code, which may do anything to the channel and the tasklets. */
+    int collecting = PyGC_Disable();
+    int status = fill_queue(ch, members, balance);
+    if (collecting) {
+        PyGC_Enable();
     }
-    int direction = (balance > 0) - (balance < 0);
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(queue); i++) {
-        if (check_member(PyList_GET_ITEM(queue, i)) < 0) {
-            return NULL;
-        }
-        slp_channel_restore(ch, (PyTaskletObject *)PyList_GET_ITEM(queue, i), direction);
+    Py_DECREF(members);
+    if (status < 0) {
+        return NULL;
     }
     ch->flags.closing = flags & 1;
     ch->flags.preference = preference;

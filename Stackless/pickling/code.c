@@ -161,10 +161,12 @@ slp_slot_names(PyObject *module, PyObject *code)
  * ours that changes with the shims and with the form of images. */
 #define SHIM_VERSION 1
 
+/* -1 with an exception. */
 static long
 image_version(void)
 {
-    return (PyImport_GetMagicNumber() & 0xffff) * 1000 + SHIM_VERSION;
+    long magic = PyImport_GetMagicNumber();
+    return magic == -1 ? -1 : (magic & 0xffff) * 1000 + SHIM_VERSION;
 }
 
 /* In an image: code(version, hash, *arguments of types.CodeType). */
@@ -177,7 +179,8 @@ slp_reduce_code(PyObject *module, PyObject *op)
     }
     PyCodeObject *code = (PyCodeObject *)op;
     uint64_t hash;
-    if (slp_code_hash(code, &hash) < 0) {
+    long version = image_version();
+    if (version < 0 || slp_code_hash(code, &hash) < 0) {
         return NULL;
     }
     PyObject *make = PyObject_GetAttrString(module, "code");
@@ -187,7 +190,7 @@ slp_reduce_code(PyObject *module, PyObject *op)
     PyObject *cellvars = PyCode_GetCellvars(code);
     PyObject *result = NULL;
     if (make != NULL && bytes != NULL && varnames != NULL && freevars != NULL && cellvars != NULL) {
-        result = Py_BuildValue("O(lKiiiiiiOOOOOOOiOOOO)", make, image_version(), (unsigned long long)hash,
+        result = Py_BuildValue("O(lKiiiiiiOOOOOOOiOOOO)", make, version, (unsigned long long)hash,
                                code->co_argcount, code->co_posonlyargcount, code->co_kwonlyargcount,
                                code->co_nlocals, code->co_stacksize, code->co_flags, bytes, code->co_consts,
                                code->co_names, varnames, code->co_filename, code->co_name, code->co_qualname,
@@ -210,15 +213,18 @@ slp_make_code(PyObject *module, PyObject *args)
         return slp_refuse_image("code", "it is not described by a version, a hash and 18 arguments");
     }
     long version = PyLong_AsLong(PyTuple_GET_ITEM(args, 0));
-    if (version != image_version()) {
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
+    if (version == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    long here = image_version();
+    if (here < 0) {
+        return NULL;
+    }
+    if (version != here) {
         return slp_refuse_image("code",
                                 "the image was made by another Python: bytecode %ld and shims %ld, here they "
                                 "are %ld and %ld",
-                                version / 1000, version % 1000, image_version() / 1000,
-                                image_version() % 1000);
+                                version / 1000, version % 1000, here / 1000, here % 1000);
     }
     PyObject *rest = PyTuple_GetSlice(args, 2, 20);
     PyObject *code = rest == NULL ? NULL : PyObject_CallObject((PyObject *)&PyCode_Type, rest);
@@ -299,18 +305,36 @@ slp_make_module(PyObject *wrap, PyObject *name)
     return PyModule_NewObject(name);
 }
 
+/* dict[name], for an exact str: borrowed, or NULL without an exception.  Runs no __eq__() of other keys. */
+static PyObject *
+find_by_name(PyObject *dict, PyObject *name)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    if (((PyDictObject *)dict)->ma_keys->dk_kind != DICT_KEYS_GENERAL) {
+        value = PyDict_GetItemWithError(dict, name);
+        if (value == NULL) {
+            PyErr_Clear();
+        }
+        return value;
+    }
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (PyUnicode_CheckExact(key) && PyUnicode_Compare(key, name) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
 PyObject *
 slp_name_of_module_dict(PyObject *dict)
 {
-    PyObject *name = PyDict_GetItemWithError(dict, &_Py_ID(__name__));
-    if (name == NULL || !PyUnicode_Check(name)) {
-        PyErr_Clear();
+    PyObject *name = find_by_name(dict, &_Py_ID(__name__));
+    if (name == NULL || !PyUnicode_CheckExact(name)) {
         return NULL;
     }
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *found = PyDict_GetItemWithError(modules, name);
+    PyObject *found = find_by_name(PyImport_GetModuleDict(), name);
     if (found == NULL || !PyModule_Check(found) || PyModule_GetDict(found) != dict) {
-        PyErr_Clear();
         return NULL;
     }
     return name;
@@ -388,8 +412,7 @@ static PyMethodDef ref_methods[] = {
 };
 
 PyTypeObject slp_module_dict_ref_type = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.module_dict_reference",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.module_dict_reference",
     .tp_basicsize = sizeof(module_dict_ref),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = ref_dealloc,
@@ -417,8 +440,10 @@ slp_reduce_traceback(PyObject *module, PyObject *op)
         return PyErr_Format(PyExc_TypeError, "reduce_traceback() argument must be a traceback, not %.200s",
                             Py_TYPE(op)->tp_name);
     }
-    PyObject *entries = PyList_New(0);
     PyObject *make = PyObject_GetAttrString(module, "traceback");
+    /* The collector would run any code, which may set tb_next. */
+    int collecting = PyGC_Disable();
+    PyObject *entries = PyList_New(0);
     for (PyTracebackObject *tb = (PyTracebackObject *)op; entries != NULL && tb != NULL; tb = tb->tb_next) {
         _PyInterpreterFrame *frame = tb->tb_frame->f_frame;
         PyObject *globals = slp_globals_out(frame->f_globals);
@@ -427,6 +452,9 @@ slp_reduce_traceback(PyObject *module, PyObject *op)
             Py_CLEAR(entries);
         }
         Py_XDECREF(entry);
+    }
+    if (collecting) {
+        PyGC_Enable();
     }
     PyObject *result = entries != NULL && make != NULL ? Py_BuildValue("O(O)", make, entries) : NULL;
     Py_XDECREF(make);

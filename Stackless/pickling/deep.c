@@ -33,13 +33,64 @@ slp_pickle_check_recursion(PyThreadState *tstate, const char *where)
 
 /* --- errors --- */
 
-/* The tasklet that was reduced last in the dump that is under way: strong, or NULL. */
-static PyObject *last_reduced;
+/* A dump that is under way.  Tasklets that dump may be suspended in any order. */
+typedef struct running_dump {
+    PyTaskletObject *dumper; /* borrowed */
+    PyObject *reduced;       /* the tasklet that was reduced last: strong, or NULL */
+    struct running_dump *next;
+} running_dump;
+
+/* All of them, the latest first. */
+static running_dump *running;
+
+/* The innermost dump of the tasklet, or NULL. */
+static running_dump *
+find_dump(PyTaskletObject *dumper)
+{
+    running_dump *dump = running;
+    while (dump != NULL && dump->dumper != dumper) {
+        dump = dump->next;
+    }
+    return dump;
+}
 
 void
 slp_pickle_reduced(PyObject *tasklet)
 {
-    Py_XSETREF(last_reduced, Py_NewRef(tasklet));
+    slp_thread *th = slp_thread_peek(_PyThreadState_GET());
+    running_dump *dump = th == NULL ? NULL : find_dump(th->current);
+    if (dump != NULL) {
+        Py_XSETREF(dump->reduced, Py_NewRef(tasklet));
+    }
+}
+
+/* The current tasklet begins a dump.  NULL with MemoryError.  On the heap, since the stack of a tasklet that
+ * never runs again goes away before the dump ends. */
+static running_dump *
+begin_dump(slp_thread *th)
+{
+    running_dump *dump = PyMem_New(running_dump, 1);
+    if (dump == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    *dump = (running_dump){th->current, NULL, running};
+    running = dump;
+    return dump;
+}
+
+/* The tasklet that was reduced last in it: new reference, or NULL. */
+static PyObject *
+end_dump(running_dump *dump)
+{
+    running_dump **place = &running;
+    while (*place != dump) {
+        place = &(*place)->next;
+    }
+    *place = dump->next;
+    PyObject *reduced = dump->reduced;
+    PyMem_Free(dump);
+    return reduced;
 }
 
 /* Let the exception that is set name what is in the way of pickling the tasklet. */
@@ -96,14 +147,12 @@ call_entry(entry_call *call)
 {
     PyThreadState *tstate = _PyThreadState_GET();
     slp_thread *th = slp_thread_get(tstate);
-    if (th == NULL) {
+    running_dump *dump = th == NULL ? NULL : begin_dump(th);
+    if (dump == NULL) {
         return NULL;
     }
-    PyObject *outer = last_reduced;
-    last_reduced = NULL;
     slp_call_wide(th, call_base, call);
-    PyObject *reduced = last_reduced;
-    last_reduced = outer;
+    PyObject *reduced = end_dump(dump);
     if (call->result == NULL && reduced != NULL) {
         explain(reduced);
     }

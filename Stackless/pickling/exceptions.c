@@ -9,46 +9,49 @@
 
 #include "slp_pickle.h"
 
-/* Append the row of `exc`, and those of its cause and context, unless `seen` (a set of addresses) has it. */
+/* Where a row has what its exception leads to. */
+enum {
+    ROW_CAUSE = 2,
+    ROW_CONTEXT,
+};
+
+/* Append the row of `value`, if it is an exception that `seen` (a set of addresses) lacks. */
 static int
-add_exception(PyObject *rows, PyObject *seen, PyObject *exc)
+add_exception(PyObject *rows, PyObject *seen, PyObject *value)
 {
-    Py_INCREF(exc);
-    while (exc != NULL) {
-        PyObject *key = PyLong_FromVoidPtr(exc);
-        int known = key == NULL ? -1 : PySet_Contains(seen, key);
-        int status = known != 0 ? known : PySet_Add(seen, key);
-        Py_XDECREF(key);
-        if (status != 0) {
-            Py_DECREF(exc);
-            return status < 0 ? -1 : 0;
-        }
-        PyBaseExceptionObject *e = (PyBaseExceptionObject *)exc;
-        if (e->traceback != NULL || e->cause != NULL || e->context != NULL || e->suppress_context) {
-            PyObject *row = Py_BuildValue("OOOOi", exc, e->traceback != NULL ? e->traceback : Py_None,
-                                          e->cause != NULL ? e->cause : Py_None,
-                                          e->context != NULL ? e->context : Py_None, e->suppress_context);
-            status = row == NULL ? -1 : PyList_Append(rows, row);
-            Py_XDECREF(row);
-        }
-        PyObject *context = Py_XNewRef(e->context);
-        if (status == 0 && e->cause != NULL && e->cause != context) {
-            status = add_exception(rows, seen, e->cause);
-        }
-        Py_DECREF(exc);
-        exc = context;
-        if (status < 0) {
-            Py_XDECREF(exc);
+    if (value == NULL || !PyExceptionInstance_Check(value)) {
+        return 0;
+    }
+    PyObject *key = PyLong_FromVoidPtr(value);
+    int known = key == NULL ? -1 : PySet_Contains(seen, key);
+    int status = known != 0 ? known : PySet_Add(seen, key);
+    Py_XDECREF(key);
+    if (status != 0) {
+        return status < 0 ? -1 : 0;
+    }
+    PyBaseExceptionObject *e = (PyBaseExceptionObject *)value;
+    if (e->traceback != NULL || e->cause != NULL || e->context != NULL || e->suppress_context) {
+        PyObject *row = Py_BuildValue("OOOOi", value, e->traceback != NULL ? e->traceback : Py_None,
+                                      e->cause != NULL ? e->cause : Py_None,
+                                      e->context != NULL ? e->context : Py_None, e->suppress_context);
+        status = row == NULL ? -1 : PyList_Append(rows, row);
+        Py_XDECREF(row);
+    }
+    return status;
+}
+
+/* Append the rows of all that the rows lead to, which may be deeper than a C stack. */
+static int
+add_causes(PyObject *rows, PyObject *seen)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(rows); i++) {
+        PyObject *row = PyList_GET_ITEM(rows, i);
+        if (add_exception(rows, seen, PyTuple_GET_ITEM(row, ROW_CAUSE)) < 0
+            || add_exception(rows, seen, PyTuple_GET_ITEM(row, ROW_CONTEXT)) < 0) {
             return -1;
         }
     }
     return 0;
-}
-
-static int
-add_if_exception(PyObject *rows, PyObject *seen, PyObject *value)
-{
-    return value != NULL && PyExceptionInstance_Check(value) ? add_exception(rows, seen, value) : 0;
 }
 
 PyObject *
@@ -56,15 +59,16 @@ slp_exceptions_out(PyTaskletObject *t)
 {
     PyObject *rows = PyList_New(0);
     PyObject *seen = PySet_New(NULL);
-    int status = rows == NULL || seen == NULL ? -1 : add_if_exception(rows, seen, t->exc_state.exc_value);
+    int status = rows == NULL || seen == NULL ? -1 : add_exception(rows, seen, t->exc_state.exc_value);
     for (_PyInterpreterFrame *frame = t->frame; frame != NULL && status == 0; frame = frame->previous) {
         for (int i = 0; i < frame->stacktop && status == 0; i++) {
-            status = add_if_exception(rows, seen, frame->localsplus[i]);
+            status = add_exception(rows, seen, frame->localsplus[i]);
         }
         if (frame->owner == FRAME_OWNED_BY_GENERATOR && status == 0) {
-            status = add_if_exception(rows, seen, _PyFrame_GetGenerator(frame)->gi_exc_state.exc_value);
+            status = add_exception(rows, seen, _PyFrame_GetGenerator(frame)->gi_exc_state.exc_value);
         }
     }
+    status = status < 0 ? -1 : add_causes(rows, seen);
     Py_XDECREF(seen);
     if (status < 0) {
         Py_XDECREF(rows);

@@ -12,8 +12,7 @@
 
 /* In a copy of the base's _pickle.o, what PyFunction_Type is. */
 PyTypeObject slp_pickle_function_type = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless.no_function",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless.no_function",
 };
 
 int slp_pickle_is_subtype(PyTypeObject *type, PyTypeObject *base);
@@ -64,17 +63,15 @@ is_in_any_module(PyObject *qualname, PyObject *function)
     return found;
 }
 
-/* Will the pickler find it by its name? */
+/* Will the pickler find it by its name?  The names of its module and its own may change meanwhile. */
 static bool
-is_importable(PyFunctionObject *function)
+is_importable(PyObject *function, PyObject *name, PyObject *qualname)
 {
-    PyObject *name = function->func_module;
-    PyObject *qualname = function->func_qualname;
     if (PyUnicode_FindChar(qualname, '<', 0, PyUnicode_GET_LENGTH(qualname), 1) >= 0) {
         return false;
     }
     if (name == NULL || name == Py_None) {
-        return is_in_any_module(qualname, (PyObject *)function);
+        return is_in_any_module(qualname, function);
     }
     if (!PyUnicode_Check(name)) {
         return false;
@@ -88,7 +85,7 @@ is_importable(PyFunctionObject *function)
         PyErr_Clear();
         return false;
     }
-    bool found = leads_to(module, qualname, (PyObject *)function);
+    bool found = leads_to(module, qualname, function);
     Py_DECREF(module);
     return found;
 }
@@ -111,20 +108,28 @@ slp_reduce_function(PyObject *module, PyObject *op)
                             Py_TYPE(op)->tp_name);
     }
     PyFunctionObject *f = (PyFunctionObject *)op;
-    if (is_importable(f)) {
-        return Py_NewRef(f->func_qualname);
+    PyObject *name = Py_XNewRef(f->func_module);
+    PyObject *qualname = Py_NewRef(f->func_qualname);
+    bool importable = is_importable(op, name, qualname);
+    Py_XDECREF(name);
+    if (importable) {
+        return qualname;
     }
-    PyObject *globals = slp_globals_out(f->func_globals);
+    Py_DECREF(qualname);
+    /* The collector would run any code, which may set the attributes. */
+    int collecting = PyGC_Disable();
     PyObject *annotations = PyFunction_GetAnnotations(op); /* as a dict */
-    if (annotations == NULL && PyErr_Occurred()) {
-        Py_DECREF(globals);
-        return NULL;
+    PyObject *result = NULL;
+    if (annotations != NULL || !PyErr_Occurred()) {
+        result = Py_BuildValue(
+            "O()(ONOOOOOOOOO)", &slp_stand_in_function, f->func_code, slp_globals_out(f->func_globals),
+            f->func_name, f->func_qualname, none_for_null(f->func_defaults),
+            none_for_null(f->func_kwdefaults), none_for_null(f->func_closure), none_for_null(f->func_doc),
+            none_for_null(f->func_dict), none_for_null(annotations), none_for_null(f->func_module));
     }
-    PyObject *result =
-        Py_BuildValue("O()(ONOOOOOOOOO)", &slp_stand_in_function, f->func_code, globals, f->func_name,
-                      f->func_qualname, none_for_null(f->func_defaults), none_for_null(f->func_kwdefaults),
-                      none_for_null(f->func_closure), none_for_null(f->func_doc), none_for_null(f->func_dict),
-                      none_for_null(annotations), none_for_null(f->func_module));
+    if (collecting) {
+        PyGC_Enable();
+    }
     return result;
 }
 
@@ -263,8 +268,7 @@ static PyMethodDef function_methods[] = {
 };
 
 PyTypeObject slp_stand_in_function = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.function",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.function",
     .tp_doc = "A function of an image.",
     .tp_methods = function_methods,
     .tp_new = function_new,
@@ -280,9 +284,9 @@ slp_reduce_cell(PyObject *module, PyObject *cell)
         return PyErr_Format(PyExc_TypeError, "reduce_cell() argument must be a cell, not %.200s",
                             Py_TYPE(cell)->tp_name);
     }
-    PyObject *contents = PyCell_GET(cell);
+    PyObject *contents = Py_XNewRef(PyCell_GET(cell));
     return contents == NULL ? Py_BuildValue("O()()", &slp_stand_in_cell)
-                            : Py_BuildValue("O()(O)", &slp_stand_in_cell, contents);
+                            : Py_BuildValue("O()(N)", &slp_stand_in_cell, contents);
 }
 
 static PyObject *
@@ -323,8 +327,7 @@ static PyMethodDef cell_methods[] = {
 };
 
 PyTypeObject slp_stand_in_cell = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.cell",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.cell",
     .tp_doc = "A cell of an image.",
     .tp_methods = cell_methods,
     .tp_new = cell_new,

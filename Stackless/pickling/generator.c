@@ -119,18 +119,10 @@ origin_out(PyGenObject *gen, int *bits)
     return Py_NewRef(value != NULL && (flags & PRESERVE_AG_FINALIZER) ? value : Py_None);
 }
 
-PyObject *
-slp_reduce_generator(PyObject *module, PyObject *op)
+/* What slp_reduce_generator() returns.  No code may run meanwhile, which may resume the generator. */
+static PyObject *
+describe(PyGenObject *gen, PyTypeObject *stand_in)
 {
-    PyTypeObject *stand_in = PyGen_CheckExact(op)        ? &stand_in_generator
-                             : PyCoro_CheckExact(op)     ? &stand_in_coroutine
-                             : PyAsyncGen_CheckExact(op) ? &stand_in_async_generator
-                                                         : NULL;
-    if (stand_in == NULL) {
-        return PyErr_Format(PyExc_TypeError, "reduce_generator() argument must be a generator, not %.200s",
-                            Py_TYPE(op)->tp_name);
-    }
-    PyGenObject *gen = (PyGenObject *)op;
     _PyInterpreterFrame *frame = frame_of(gen);
     int state = gen->gi_frame_state;
     PyObject *description;
@@ -138,7 +130,7 @@ slp_reduce_generator(PyObject *module, PyObject *op)
         return PyErr_Format(PyExc_RuntimeError,
                             "cannot pickle %.200s %R, which is running: only another tasklet "
                             "can pickle it, while this one is suspended without C frames",
-                            Py_TYPE(op)->tp_name, gen->gi_qualname);
+                            Py_TYPE(gen)->tp_name, gen->gi_qualname);
     }
     if (state >= FRAME_COMPLETED
         || (state == FRAME_EXECUTING && (frame->previous != NULL || frame->f_code == guard))) {
@@ -156,6 +148,25 @@ slp_reduce_generator(PyObject *module, PyObject *op)
     PyObject *origin = origin_out(gen, &bits);
     return Py_BuildValue("O(OOO)(iNONi)", stand_in, gen->gi_code, gen->gi_name, gen->gi_qualname, state,
                          description, exception != NULL ? exception : Py_None, origin, bits);
+}
+
+PyObject *
+slp_reduce_generator(PyObject *module, PyObject *op)
+{
+    PyTypeObject *stand_in = PyGen_CheckExact(op)        ? &stand_in_generator
+                             : PyCoro_CheckExact(op)     ? &stand_in_coroutine
+                             : PyAsyncGen_CheckExact(op) ? &stand_in_async_generator
+                                                         : NULL;
+    if (stand_in == NULL) {
+        return PyErr_Format(PyExc_TypeError, "reduce_generator() argument must be a generator, not %.200s",
+                            Py_TYPE(op)->tp_name);
+    }
+    int collecting = PyGC_Disable();
+    PyObject *result = describe((PyGenObject *)op, stand_in);
+    if (collecting) {
+        PyGC_Enable();
+    }
+    return result;
 }
 
 /* --- shells --- */
@@ -410,24 +421,21 @@ static PyMethodDef generator_methods[] = {
 };
 
 static PyTypeObject stand_in_generator = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.generator",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.generator",
     .tp_doc = "A generator of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,
 };
 
 static PyTypeObject stand_in_coroutine = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.coroutine",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.coroutine",
     .tp_doc = "A coroutine of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,
 };
 
 static PyTypeObject stand_in_async_generator = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0)
-    .tp_name = "_stackless._wrap.async_generator",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.async_generator",
     .tp_doc = "An asynchronous generator of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,

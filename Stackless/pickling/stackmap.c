@@ -777,6 +777,9 @@ slp_stackmap_get(PyCodeObject *code)
         map = slp_stackmap_of(code);
         if (map != NULL && _PyCode_SetExtra((PyObject *)code, *index - 1, map) < 0) {
             slp_stackmap_free(map);
+            if (!PyErr_Occurred()) {
+                PyErr_NoMemory();
+            }
             return NULL;
         }
     }

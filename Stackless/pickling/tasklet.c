@@ -28,9 +28,9 @@
 
 #include "internal/pycore_context.h"
 
-#define WHAT                 "a tasklet"
+#define WHAT          "a tasklet"
 
-#define STATE_VERSION        1
+#define STATE_VERSION 1
 
 enum {
     ITEM_VERSION,
@@ -232,15 +232,10 @@ slp_reduce_with_state(PyObject *self, PyTypeObject *base, PyObject *state)
     return result;
 }
 
-PyObject *
-slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
+/* The state, with the attributes, which it steals.  No code may run meanwhile, which may resume `t`. */
+static PyObject *
+describe(PyTaskletObject *t, slp_thread *th, PyObject *attributes)
 {
-    PyObject *frames = frames_out(t);
-    PyObject *attributes = frames == NULL ? NULL : slp_attributes_out((PyObject *)t, &PyTasklet_Type);
-    if (attributes == NULL) {
-        Py_XDECREF(frames);
-        return NULL;
-    }
     PyObject *exception = t->exc_state.exc_value;
     PyObject *contexts = th->pickle_flags & PICKLE_CONTEXT ? contexts_out(t) : Py_NewRef(Py_None);
     PyObject *trace = Py_None;
@@ -254,7 +249,7 @@ slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
         [ITEM_VERSION] = PyLong_FromLong(STATE_VERSION),
         [ITEM_FLAGS] = PyLong_FromLong(flags_out(t)),
         [ITEM_TEMPVAL] = Py_NewRef(t->tempval == SLP_SELF ? Py_None : t->tempval),
-        [ITEM_FRAMES] = frames,
+        [ITEM_FRAMES] = frames_out(t),
         [ITEM_EXCEPTION] = Py_NewRef(exception != NULL ? exception : Py_None),
         [ITEM_CONTEXTS] = contexts,
         [ITEM_TRACE] = trace,
@@ -263,6 +258,26 @@ slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
         [ITEM_EXCEPTIONS] = slp_exceptions_out(t),
     };
     return slp_tuple_of(items, ITEM_COUNT);
+}
+
+PyObject *
+slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
+{
+    PyObject *attributes = slp_attributes_out((PyObject *)t, &PyTasklet_Type);
+    if (attributes == NULL) {
+        return NULL;
+    }
+    /* That has run any code. */
+    if (check_picklable(t) < 0) {
+        Py_DECREF(attributes);
+        return NULL;
+    }
+    int collecting = PyGC_Disable();
+    PyObject *state = describe(t, th, attributes);
+    if (collecting) {
+        PyGC_Enable();
+    }
+    return state;
 }
 
 const char slp_tasklet_reduce_doc[] =
@@ -304,11 +319,13 @@ slp_is_placeholder(PyTaskletObject *t)
 {
     _PyInterpreterFrame *frame = t->frame;
     if (frame == NULL || frame->previous != NULL || frame->f_code != slp_shim_tasklet
-        || frame->stacktop < 2) {
+        || frame->stacktop < 3) {
         return false;
     }
-    PyObject *callable = frame->localsplus[1];
-    return PyCFunction_CheckExact(callable) && ((PyCFunctionObject *)callable)->m_ml == &placeholder_def;
+    PyObject *callable = frame->localsplus[1], *args = frame->localsplus[2];
+    /* Without arguments: dropping it runs no code. */
+    return PyTuple_CheckExact(args) && PyTuple_GET_SIZE(args) == 0 && PyCFunction_CheckExact(callable)
+           && ((PyCFunctionObject *)callable)->m_ml == &placeholder_def;
 }
 
 int
@@ -342,6 +359,34 @@ mark(PyGenObject *gen, bool on)
 {
     _PyInterpreterFrame *frame = (_PyInterpreterFrame *)gen->gi_iframe;
     frame->previous = on ? frame : NULL;
+}
+
+/* Reading a description runs any code, which may have given the generator a frame. */
+static int
+check_frameless(PyGenObject *gen)
+{
+    if (!slp_is_frameless_generator((PyObject *)gen)) {
+        slp_refuse_image(WHAT, "%U has its frame already", gen->gi_qualname);
+        return -1;
+    }
+    return 0;
+}
+
+/* Are the marked generators still frameless? */
+static int
+check_generators(const frame_images *images)
+{
+    int status = 0;
+    for (Py_ssize_t i = 0; i < images->count && status == 0; i++) {
+        PyGenObject *gen = images->frames[i].gen;
+        if (gen != NULL) {
+            assert(is_marked(gen));
+            mark(gen, false);
+            status = check_frameless(gen);
+            mark(gen, true);
+        }
+    }
+    return status;
 }
 
 static void
@@ -465,8 +510,14 @@ read_frames(PyObject *descriptions, bool interrupted, frame_images *images)
         slp_position position = interrupted && i == count - 1 ? SLP_BEFORE : SLP_WAITING;
         status = slp_frame_read(PyTuple_GET_ITEM(descriptions, i), position, &images->frames[i]);
         if (status == 0) {
-            if (images->frames[i].gen != NULL) {
-                mark(images->frames[i].gen, true);
+            PyGenObject *gen = images->frames[i].gen;
+            if (gen != NULL && check_frameless(gen) < 0) {
+                slp_frame_image_clear(&images->frames[i]);
+                status = -1;
+                break;
+            }
+            if (gen != NULL) {
+                mark(gen, true);
             }
             images->count++;
         }
@@ -515,31 +566,59 @@ check_contexts(const frame_images *images, PyObject *contexts)
     return 0;
 }
 
-/* Enter the contexts that the tasklet has entered by Context.run() and context_run(), from the outermost on;
- * *context becomes the innermost one.  -1 with an exception. */
-static int
-enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject *contexts,
-               PyObject **context)
+/* Forget the list of claimed contexts, which nobody has entered. */
+static void
+release_contexts(PyObject *claimed)
 {
-    Py_ssize_t next = 1;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(claimed); i++) {
+        ((PyContext *)PyList_GET_ITEM(claimed, i))->ctx_entered = 0;
+    }
+    Py_DECREF(claimed);
+}
+
+/* The contexts that the frames have entered by Context.run(), from the outermost on: a list, with new ones
+ * where the image has none.  They are marked as entered, so that nobody else enters them.  NULL with an
+ * exception. */
+static PyObject *
+claim_contexts(const frame_images *images)
+{
+    PyObject *claimed = PyList_New(0);
+    for (Py_ssize_t i = 0; i < images->count && claimed != NULL; i++) {
+        const slp_frame_image *image = &images->frames[i];
+        if (!image->shim || !_PyUnicode_EqualToASCIIString(image->code->co_name, "<Context.run>")) {
+            continue;
+        }
+        PyObject *own = PyTuple_GET_ITEM(image->values, 0);
+        own = own == Py_None ? PyContext_New() : Py_NewRef(own);
+        if (own != NULL && ((PyContext *)own)->ctx_entered) {
+            slp_refuse_image(WHAT, "a context is entered twice");
+            Py_CLEAR(own);
+        }
+        if (own == NULL || PyList_Append(claimed, own) < 0) {
+            release_contexts(claimed);
+            claimed = NULL;
+        }
+        else {
+            ((PyContext *)own)->ctx_entered = 1;
+        }
+        Py_XDECREF(own);
+    }
+    return claimed;
+}
+
+/* Enter the contexts that the tasklet has entered by Context.run(), which are claimed, and context_run(),
+ * from the outermost on; *context becomes the innermost one. */
+static void
+enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObject *contexts,
+               PyObject *claimed, PyObject **context)
+{
+    Py_ssize_t next = 1, next_claimed = 0;
     for (Py_ssize_t i = 0; i < images->count; i++) {
         _PyInterpreterFrame *frame = frames[i];
         if (is_shim_named(frame, "<Context.run>")) {
-            PyObject *own = frame->localsplus[0];
-            if (own == Py_None) {
-                own = PyContext_New();
-                if (own == NULL) {
-                    return -1;
-                }
-                Py_SETREF(frame->localsplus[0], own);
-            }
-            PyContext *entered = (PyContext *)own;
-            if (entered->ctx_entered) {
-                slp_refuse_image(WHAT, "a context is entered twice");
-                return -1;
-            }
-            entered->ctx_entered = 1;
-            entered->ctx_prev = (PyContext *)*context;
+            PyObject *own = PyList_GET_ITEM(claimed, next_claimed++);
+            Py_SETREF(frame->localsplus[0], Py_NewRef(own));
+            ((PyContext *)own)->ctx_prev = (PyContext *)*context;
             *context = Py_NewRef(own);
         }
         else if (is_shim_named(frame, "<context_run>")) {
@@ -552,7 +631,6 @@ enter_contexts(const frame_images *images, _PyInterpreterFrame **frames, PyObjec
             }
         }
     }
-    return 0;
 }
 
 /* Lists that are being sorted in place are so again. */
@@ -566,8 +644,8 @@ resume_sorts(_PyInterpreterFrame **frames, Py_ssize_t count)
     }
 }
 
-/* Build the frames: all but those of generators in one chunk.  From here on nothing fails but at the end,
- * where the tasklet is complete and can be dropped. */
+/* Build the frames: all but those of generators in one chunk.  *context becomes the innermost one.  -1 with
+ * an exception, and nothing has changed. */
 static int
 build(PyTaskletObject *t, frame_images *images, PyObject *contexts, PyObject **context)
 {
@@ -581,11 +659,17 @@ build(PyTaskletObject *t, frame_images *images, PyObject *contexts, PyObject **c
     }
     _PyInterpreterFrame **frames = PyMem_New(_PyInterpreterFrame *, images->count);
     _PyStackChunk *chunk = slp_chunk_new_heap(words);
-    if (frames == NULL || chunk == NULL) {
+    PyObject *claimed = frames == NULL || chunk == NULL ? NULL : claim_contexts(images);
+    if (claimed == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_NoMemory();
+        }
         PyMem_Free(frames);
         slp_chunks_free_heap(chunk);
-        PyErr_NoMemory();
         return -1;
+    }
+    if (t->frame != NULL) {
+        slp_tasklet_drop_frames(t);
     }
     images->frames[0].func = (PyFunctionObject *)Py_NewRef(base);
     PyObject **room = slp_chunk_base(chunk);
@@ -615,11 +699,22 @@ build(PyTaskletObject *t, frame_images *images, PyObject *contexts, PyObject **c
     t->exc_info = outer;
     t->recursion_depth = depth;
     resume_sorts(frames, images->count);
-    int status = enter_contexts(images, frames, contexts, context);
-    for (Py_ssize_t i = 0; i < images->count && status == 0; i++) {
-        status = slp_frame_restore_trace(&images->frames[i], frames[i]);
-    }
+    enter_contexts(images, frames, contexts, claimed, context);
+    Py_DECREF(claimed);
     PyMem_Free(frames);
+    return 0;
+}
+
+/* f_trace of the frames of a tasklet that is complete otherwise. */
+static int
+traces_in(PyTaskletObject *t, frame_images *images)
+{
+    int status = 0;
+    _PyInterpreterFrame *frame = t->frame;
+    for (Py_ssize_t i = images->count; i > 0 && status == 0; i--) {
+        status = slp_frame_restore_trace(&images->frames[i - 1], frame);
+        frame = frame->previous;
+    }
     return status;
 }
 
@@ -707,6 +802,34 @@ parse_state(PyObject *state, tasklet_state *s)
     return 0;
 }
 
+/* Fill the tasklet, which is empty and settled.  What it had is in *context and *exception afterwards.
+ * -1 with an exception, and it is as it was, or complete but for f_trace of its frames. */
+static int
+fill(PyTaskletObject *t, const tasklet_state *s, frame_images *images, PyObject **context,
+     PyObject **exception)
+{
+    bool alive = images->count > 0;
+    if (alive && build(t, images, s->contexts, context) < 0) {
+        return -1;
+    }
+    if (!alive && t->frame != NULL) {
+        slp_tasklet_drop_frames(t);
+    }
+    t->flags.atomic = (s->flags & STATE_ATOMIC) != 0;
+    t->flags.ignore_nesting = (s->flags & STATE_IGNORE_NESTING) != 0;
+    t->flags.block_trap = (s->flags & STATE_BLOCK_TRAP) != 0;
+    t->flags.pending_irq = (s->flags & STATE_PENDING_IRQ) != 0;
+    t->flags.interrupted = alive && (s->flags & STATE_INTERRUPTED) != 0;
+    *exception = t->exc_state.exc_value;
+    t->exc_state.exc_value = s->exception == Py_None ? NULL : Py_NewRef(s->exception);
+    PyObject *old_context = t->context;
+    t->context = *context;
+    *context = old_context;
+    slp_set_tempval(t, s->flags & STATE_SELF ? Py_NewRef(SLP_SELF) : Py_NewRef(s->tempval));
+    slp_tasklet_check(t);
+    return traces_in(t, images);
+}
+
 const char slp_tasklet_setstate_doc[] =
     "__setstate__($self, state, /)\n"
     "--\n\n"
@@ -738,35 +861,19 @@ slp_tasklet_setstate(PyObject *self, PyObject *state)
     slp_settle(t);
     int blocked = t->flags.blocked;
     /* Reading may have run any code, and so may that; from here on nothing does until it is filled. */
-    if (check_empty(t) < 0 || check_contexts(&images, s.contexts) < 0) {
+    if (check_empty(t) < 0 || check_contexts(&images, s.contexts) < 0 || check_generators(&images) < 0) {
         goto done;
     }
     if (blocked && (!alive || blocked != wanted)) {
         slp_refuse_image(WHAT, "a channel has it in its queue, where it does not wait");
         goto done;
     }
-    if (t->frame != NULL) {
-        slp_tasklet_drop_frames(t);
+    int collecting = PyGC_Disable();
+    int status = fill(t, &s, &images, &context, &old_exception);
+    if (collecting) {
+        PyGC_Enable();
     }
-    if (alive && build(t, &images, s.contexts, &context) < 0) {
-        if (!blocked && t->frame != NULL) {
-            slp_tasklet_drop_frames(t);
-        }
-        goto done;
-    }
-    t->flags.atomic = (s.flags & STATE_ATOMIC) != 0;
-    t->flags.ignore_nesting = (s.flags & STATE_IGNORE_NESTING) != 0;
-    t->flags.block_trap = (s.flags & STATE_BLOCK_TRAP) != 0;
-    t->flags.pending_irq = (s.flags & STATE_PENDING_IRQ) != 0;
-    t->flags.interrupted = interrupted && alive;
-    old_exception = t->exc_state.exc_value;
-    t->exc_state.exc_value = s.exception == Py_None ? NULL : Py_NewRef(s.exception);
-    PyObject *old_context = t->context;
-    t->context = context;
-    context = old_context;
-    slp_set_tempval(t, s.flags & STATE_SELF ? Py_NewRef(SLP_SELF) : Py_NewRef(s.tempval));
-    slp_tasklet_check(t);
-    if (slp_exceptions_in(s.exceptions) < 0 || trace_in(t, s.trace) < 0
+    if (status < 0 || slp_exceptions_in(s.exceptions) < 0 || trace_in(t, s.trace) < 0
         || (s.attributes != Py_None && slp_attributes_in(self, s.attributes) < 0)
         || (s.name != Py_None && Py_IS_TYPE(self, &PyTasklet_Type) && slp_tasklet_set_name(t, s.name) < 0)) {
         goto done;

@@ -17,7 +17,9 @@ find_name(PyObject *type)
 {
     PyObject *modules = PyImport_GetModuleDict();
     PyObject *wrap = PyDict_GetItemString(modules, "_stackless._wrap");
-    PyObject *names = wrap == NULL ? NULL : PyDict_GetItemString(PyModule_GetDict(wrap), "type_names");
+    PyObject *names = wrap == NULL || !PyModule_Check(wrap)
+                          ? NULL
+                          : PyDict_GetItemString(PyModule_GetDict(wrap), "type_names");
     PyObject *found = names != NULL && PyDict_CheckExact(names) ? PyDict_GetItem(names, type) : NULL;
     return found != NULL && PyTuple_CheckExact(found) && PyTuple_GET_SIZE(found) == 2 ? found : NULL;
 }
