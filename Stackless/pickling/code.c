@@ -305,18 +305,15 @@ slp_make_module(PyObject *wrap, PyObject *name)
     return PyModule_NewObject(name);
 }
 
-/* dict[name], for an exact str: borrowed, or NULL without an exception.  Runs no __eq__() of other keys. */
+/* dict[name], for an exact str: borrowed, or NULL.  Runs no __eq__() of other keys, raises no exception, and
+ * clears none. */
 static PyObject *
 find_by_name(PyObject *dict, PyObject *name)
 {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     if (((PyDictObject *)dict)->ma_keys->dk_kind != DICT_KEYS_GENERAL) {
-        value = PyDict_GetItemWithError(dict, name);
-        if (value == NULL) {
-            PyErr_Clear();
-        }
-        return value;
+        return PyDict_GetItemWithError(dict, name);
     }
     while (PyDict_Next(dict, &pos, &key, &value)) {
         if (PyUnicode_CheckExact(key) && PyUnicode_Compare(key, name) == 0) {

@@ -467,6 +467,11 @@ class TestNoMemory(LeavesNoTasklets, unittest.TestCase):
     def test_dumps(self):
         self.each(fresh, pickle.dumps)
 
+    def test_contexts(self):
+        flags = stackless.pickle_flags(8, 8)
+        self.addCleanup(stackless.pickle_flags, flags, 8)
+        self.each(lambda: paused(contextvars.Context().run, wait), tasklet.__reduce__)
+
     def test_loads(self):
         self.each(lambda: pickle.dumps(fresh()), pickle.loads)
 
