@@ -14,8 +14,8 @@ extern const char slp_channel_reduce_doc[];
 extern const char slp_channel_setstate_doc[];
 
 /* What a tasklet pickles as: its state, a tuple with the items that Stackless/pickling/tasklet.c lists.
- * Only for one that is suspended without C frames. */
-PyObject *slp_tasklet_state(PyTaskletObject *t, slp_thread *th);
+ * Only for one that is suspended without C frames.  Steals `attributes` (slp_attributes_out()). */
+PyObject *slp_tasklet_state(PyTaskletObject *t, slp_thread *th, PyObject *attributes);
 
 #if SLP_TORTURE_PICKLE
 /* --with-torture=pickle (Stackless/pickling/roundtrip.c): a switch has left the tasklet; the other one

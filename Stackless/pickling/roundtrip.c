@@ -31,11 +31,8 @@
 
 #if SLP_TORTURE_PICKLE
 
-#  define PRESERVE_TRACING_STATE 1
-#  define PICKLE_CONTEXT         8
-
-/* Items of a state that stay what they are: the attributes of a subclass. */
-#  define STATE_ATTRIBUTES       7
+#    define PRESERVE_TRACING_STATE 1
+#    define PICKLE_CONTEXT         8
 
 /* --- there and back --- */
 
@@ -43,7 +40,7 @@
 typedef struct {
     PyObject *kept;
     PyObject *generators;
-    bool iterators;                    /* are iterators sent by value? */
+    bool iterators; /* are iterators sent by value? */
 } trip;
 
 /* The trip that is under way; there is one at a time. */
@@ -169,20 +166,17 @@ iterators_are_known(void)
     return known;
 }
 
-/* The state of the tasklet, as it comes back. */
+/* The state of the tasklet, as it comes back; the attributes of a subclass stay what they are. */
 static PyObject *
 state_of(slp_thread *th, PyTaskletObject *t)
 {
     int flags = th->pickle_flags;
     th->pickle_flags = PICKLE_CONTEXT;
-    PyObject *state = slp_tasklet_state(t, th);
+    PyObject *state = slp_tasklet_state(t, th, Py_NewRef(Py_None));
     th->pickle_flags = flags;
     int known = state == NULL ? -1 : iterators_are_known();
     PyObject *loaded = NULL;
     if (known >= 0) {
-        PyObject *attributes = PyTuple_GET_ITEM(state, STATE_ATTRIBUTES);
-        PyTuple_SET_ITEM(state, STATE_ATTRIBUTES, Py_NewRef(Py_None));
-        Py_DECREF(attributes);
         now.iterators = known;
         loaded = there_and_back(state);
     }
@@ -195,8 +189,8 @@ state_of(slp_thread *th, PyTaskletObject *t)
 /* One of them.  That of a generator is in the generator no more, but in `copy`. */
 typedef struct {
     _PyInterpreterFrame *frame;
-    _PyInterpreterFrame *copy;         /* else NULL */
-    _PyErr_StackItem handled;          /* what the generator had */
+    _PyInterpreterFrame *copy; /* else NULL */
+    _PyErr_StackItem handled;  /* what the generator had */
 } old_frame;
 
 /* All that was taken from a tasklet, the innermost frame first. */
@@ -208,7 +202,7 @@ typedef struct {
     PyObject **stack_top;
     _PyErr_StackItem *exc_info;
     PyObject *exc_value;
-    PyObject *context;                 /* borrowed: the innermost one */
+    PyObject *context; /* borrowed: the innermost one */
     int depth;
     bool interrupted;
 } old_frames;
@@ -292,7 +286,7 @@ die(PyTaskletObject *t, const char *what)
     if (PyErr_Occurred()) {
         PyErr_Print();
     }
-    PyObject *state = slp_tasklet_state(t, slp_thread_now());
+    PyObject *state = slp_tasklet_state(t, slp_thread_now(), Py_NewRef(Py_None));
     if (state != NULL) {
         PyObject_Print(PyTuple_GET_ITEM(state, 3), stderr, 0);
     }
@@ -502,7 +496,7 @@ slp_roundtrip_note(PyTaskletObject *left)
 }
 
 /* The depth that a trip may add to that of the tasklet which runs. */
-#  define DEPTH 1000
+#    define DEPTH 1000
 
 void
 slp_roundtrip(void)

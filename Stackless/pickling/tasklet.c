@@ -261,17 +261,8 @@ describe(PyTaskletObject *t, slp_thread *th, PyObject *attributes)
 }
 
 PyObject *
-slp_tasklet_state(PyTaskletObject *t, slp_thread *th)
+slp_tasklet_state(PyTaskletObject *t, slp_thread *th, PyObject *attributes)
 {
-    PyObject *attributes = slp_attributes_out((PyObject *)t, &PyTasklet_Type);
-    if (attributes == NULL) {
-        return NULL;
-    }
-    /* That has run any code. */
-    if (check_picklable(t) < 0) {
-        Py_DECREF(attributes);
-        return NULL;
-    }
     int collecting = PyGC_Disable();
     PyObject *state = describe(t, th, attributes);
     if (collecting) {
@@ -299,7 +290,16 @@ slp_tasklet_reduce(PyObject *self, PyObject *noargs)
     if (th == NULL) {
         return NULL;
     }
-    return slp_reduce_with_state(self, &PyTasklet_Type, slp_tasklet_state(t, th));
+    PyObject *attributes = slp_attributes_out(self, &PyTasklet_Type);
+    if (attributes == NULL) {
+        return NULL;
+    }
+    /* That has run any code. */
+    if (check_picklable(t) < 0) {
+        Py_DECREF(attributes);
+        return NULL;
+    }
+    return slp_reduce_with_state(self, &PyTasklet_Type, slp_tasklet_state(t, th, attributes));
 }
 
 /* --- loading --- */
