@@ -191,7 +191,7 @@ finish_pinned(PyTaskletObject *t)
         return false;
     if (!t->flags.pinned)
         return true;
-    /* Another thread's, or one that has refused before.  For a subclass, the base is about to drop its type. */
+    /* Another thread's, or one that has refused before.  The base is about to drop the type of a subclass. */
     if (Py_TYPE(t)->tp_flags & Py_TPFLAGS_HEAPTYPE)
         Py_INCREF(Py_TYPE(t));
     Py_SET_REFCNT(t, 1);
