@@ -34,12 +34,13 @@ report(PyThreadState *tstate, Py_tracefunc func, PyObject *obj, _PyInterpreterFr
     if (tstate->tracing > 0) {
         return 0;
     }
+    /* The function may unset itself, and so may what the collector runs; the base then drops its reference. */
+    Py_XINCREF(obj);
     PyFrameObject *frame_obj = _PyFrame_GetFrameObject(frame);
     if (frame_obj == NULL || _PyCode_InitLineArray(frame->f_code) < 0) {
+        Py_XDECREF(obj);
         return -1;
     }
-    /* The function may unset itself, and the base then drops its reference. */
-    Py_XINCREF(obj);
     int outer_what = tstate->tracing_what;
     PyThreadState_EnterTracing(tstate);
     tstate->tracing_what = what;

@@ -212,6 +212,51 @@ class TestThreads(MeanwhileCase):
         self.assertEqual(self.log, [True] * 3)
 
 
+class TestTracing(MeanwhileCase):
+    def test_the_collector_drops_the_function(self):
+        """While the frame object for its event is made."""
+        def trace(letter):
+            """Set a function that nothing but the thread refers to."""
+            def tracer(frame, event, arg):
+                self.log.append(letter)
+            sys.settrace(tracer)
+
+        def finalize():
+            if threading.get_ident() == ident:
+                sys.settrace(None)
+                self.log.append("-")
+
+        def traced():
+            pass
+
+        def work():
+            nonlocal ident
+            ident = threading.get_ident()
+            for allocations in range(1, 6):
+                obj = Dropped(finalize)
+                obj.cycle = obj
+                del obj
+                trace("t")
+                gc.set_threshold(gc.get_count()[0] + allocations)
+                gc.enable()
+                traced()
+                gc.disable()
+                sys.settrace(None)
+                gc.collect()
+
+        ident = None
+        threshold = gc.get_threshold()
+        gc.collect()
+        gc.disable()
+        try:
+            in_thread(work)
+        finally:
+            gc.set_threshold(*threshold)
+            gc.enable()
+        self.assertIn("-", self.log)
+        self.assertIn("t", self.log)
+
+
 class TestPinned(MeanwhileCase):
     def pinned(self, cls=tasklet, wait=schedule_remove):
         t = cls(lambda: {Pins(wait): 1})()
