@@ -34,7 +34,7 @@ report(PyThreadState *tstate, Py_tracefunc func, PyObject *obj, _PyInterpreterFr
     if (tstate->tracing > 0) {
         return 0;
     }
-    /* The function may unset itself, and so may what the collector runs; the base then drops its reference. */
+    /* The function may unset itself, and what the collector runs may do so: the base drops its reference. */
     Py_XINCREF(obj);
     PyFrameObject *frame_obj = _PyFrame_GetFrameObject(frame);
     if (frame_obj == NULL || _PyCode_InitLineArray(frame->f_code) < 0) {

@@ -9,8 +9,8 @@ const char slp_set_context_doc[] =
 "--\n\n"
 "Give the tasklet another contextvars.Context; returns the tasklet.\n\n"
 "TypeError if it is none.  RuntimeError if the present one has been entered with\n"
-"Context.run() and not been left, or the tasklet is current or scheduled in\n"
-"another thread.\n\n"
+"Context.run() and not been left, the tasklet is current or scheduled in another\n"
+"thread, or it is current while the garbage collector runs.\n\n"
 "    t = tasklet(work).set_context(contextvars.Context())";
 
 PyObject *
@@ -29,6 +29,12 @@ slp_tasklet_set_context(PyObject *self, PyObject *context)
     bool current = t->thread->current == t;
     if (t->thread != th && (current || (t->next != NULL && !t->flags.blocked))) {
         return slp_refuse("set_context", TASKLET_OTHER_THREAD);
+    }
+    if (current && th->tstate->interp->gc.collecting) {
+        /* The base may be about to copy or change the present one, which nothing else holds. */
+        PyErr_SetString(PyExc_RuntimeError,
+                        "set_context(): the tasklet is current, and the garbage collector runs");
+        return NULL;
     }
     PyObject **slot = current ? &th->tstate->context : &t->context;
     PyObject *old = *slot;

@@ -257,6 +257,45 @@ class TestTracing(MeanwhileCase):
         self.assertIn("t", self.log)
 
 
+class TestContexts(MeanwhileCase):
+    def test_the_collector_replaces_one_in_use(self):
+        """The base holds no reference to the current context while it copies or changes it."""
+        def finalize():
+            try:
+                getcurrent().set_context(contextvars.Context())
+            except RuntimeError as error:
+                self.log.append(str(error))
+
+        variable = contextvars.ContextVar("variable")
+        threshold = gc.get_threshold()
+        gc.collect()
+        gc.disable()
+        try:
+            for act in contextvars.copy_context, lambda: variable.set(object()):
+                for allocations in range(1, 8):
+                    def work():
+                        variable.set(1)
+                        obj = Dropped(finalize)
+                        obj.cycle = obj
+                        del obj
+                        hold = [contextvars.Context() for _ in range(300)]
+                        gc.set_threshold(gc.get_count()[0] + allocations)
+                        gc.enable()
+                        act()
+                        gc.disable()
+                        gc.set_threshold(*threshold)
+                        self.assertIsNotNone(variable.get())
+                        del hold
+
+                    tasklet(work)().set_context(contextvars.Context())
+                    run()
+                    gc.collect()
+        finally:
+            gc.set_threshold(*threshold)
+            gc.enable()
+        self.assertIn("set_context(): the tasklet is current, and the garbage collector runs", self.log)
+
+
 class TestPinned(MeanwhileCase):
     def pinned(self, cls=tasklet, wait=schedule_remove):
         t = cls(lambda: {Pins(wait): 1})()
