@@ -409,7 +409,8 @@ static PyMethodDef ref_methods[] = {
 };
 
 PyTypeObject slp_module_dict_ref_type = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.module_dict_reference",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.module_dict_reference",
     .tp_basicsize = sizeof(module_dict_ref),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = ref_dealloc,

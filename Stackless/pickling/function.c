@@ -12,7 +12,8 @@
 
 /* In a copy of the base's _pickle.o, what PyFunction_Type is. */
 PyTypeObject slp_pickle_function_type = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless.no_function",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless.no_function",
 };
 
 int slp_pickle_is_subtype(PyTypeObject *type, PyTypeObject *base);
@@ -268,7 +269,8 @@ static PyMethodDef function_methods[] = {
 };
 
 PyTypeObject slp_stand_in_function = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.function",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.function",
     .tp_doc = "A function of an image.",
     .tp_methods = function_methods,
     .tp_new = function_new,
@@ -327,7 +329,8 @@ static PyMethodDef cell_methods[] = {
 };
 
 PyTypeObject slp_stand_in_cell = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.cell",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.cell",
     .tp_doc = "A cell of an image.",
     .tp_methods = cell_methods,
     .tp_new = cell_new,

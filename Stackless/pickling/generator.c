@@ -421,21 +421,24 @@ static PyMethodDef generator_methods[] = {
 };
 
 static PyTypeObject stand_in_generator = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.generator",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.generator",
     .tp_doc = "A generator of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,
 };
 
 static PyTypeObject stand_in_coroutine = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.coroutine",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.coroutine",
     .tp_doc = "A coroutine of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,
 };
 
 static PyTypeObject stand_in_async_generator = {
-    PyVarObject_HEAD_INIT(&PyType_Type, 0).tp_name = "_stackless._wrap.async_generator",
+    PyVarObject_HEAD_INIT(&PyType_Type, 0)
+    .tp_name = "_stackless._wrap.async_generator",
     .tp_doc = "An asynchronous generator of an image.",
     .tp_methods = generator_methods,
     .tp_new = generator_new,

@@ -31,8 +31,8 @@
 
 #if SLP_TORTURE_PICKLE
 
-#    define PRESERVE_TRACING_STATE 1
-#    define PICKLE_CONTEXT         8
+#  define PRESERVE_TRACING_STATE 1
+#  define PICKLE_CONTEXT         8
 
 /* --- there and back --- */
 
@@ -40,7 +40,7 @@
 typedef struct {
     PyObject *kept;
     PyObject *generators;
-    bool iterators; /* are iterators sent by value? */
+    bool iterators;                    /* are iterators sent by value? */
 } trip;
 
 /* The trip that is under way; there is one at a time. */
@@ -189,8 +189,8 @@ state_of(slp_thread *th, PyTaskletObject *t)
 /* One of them.  That of a generator is in the generator no more, but in `copy`. */
 typedef struct {
     _PyInterpreterFrame *frame;
-    _PyInterpreterFrame *copy; /* else NULL */
-    _PyErr_StackItem handled;  /* what the generator had */
+    _PyInterpreterFrame *copy;         /* else NULL */
+    _PyErr_StackItem handled;          /* what the generator had */
 } old_frame;
 
 /* All that was taken from a tasklet, the innermost frame first. */
@@ -202,7 +202,7 @@ typedef struct {
     PyObject **stack_top;
     _PyErr_StackItem *exc_info;
     PyObject *exc_value;
-    PyObject *context; /* borrowed: the innermost one */
+    PyObject *context;                 /* borrowed: the innermost one */
     int depth;
     bool interrupted;
 } old_frames;
@@ -496,7 +496,7 @@ slp_roundtrip_note(PyTaskletObject *left)
 }
 
 /* The depth that a trip may add to that of the tasklet which runs. */
-#    define DEPTH 1000
+#  define DEPTH 1000
 
 void
 slp_roundtrip(void)

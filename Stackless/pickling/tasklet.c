@@ -28,9 +28,9 @@
 
 #include "internal/pycore_context.h"
 
-#define WHAT          "a tasklet"
+#define WHAT                 "a tasklet"
 
-#define STATE_VERSION 1
+#define STATE_VERSION        1
 
 enum {
     ITEM_VERSION,
