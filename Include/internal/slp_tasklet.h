@@ -113,6 +113,14 @@ slp_tasklet_thread(const PyTaskletObject *t)
     return t->thread->tstate != NULL ? t->thread : NULL;
 }
 
+/* Where its contextvars context is: strong or NULL. */
+static inline PyObject **
+slp_context_slot(PyTaskletObject *t)
+{
+    bool runs = t->thread->tstate != NULL && t->thread->current == t;
+    return runs ? &t->thread->tstate->context : &t->context;
+}
+
 /* The main tasklet of a new thread, already the only member of its run queue (which owns one
  * reference; the result is another).  The caller makes it `main` and `current`.  NULL with
  * MemoryError. */

@@ -22,25 +22,17 @@ const char slp_context_run_doc[] =
 "be left by others first, as it must for Context.run().\n\n"
 "    t.context_run(variable.set, 42)";
 
-/* Where the tasklet's context is. */
-static PyObject **
-context_slot(PyTaskletObject *t)
-{
-    bool runs = t->thread->tstate != NULL && t->thread->current == t;
-    return runs ? &t->thread->tstate->context : &t->context;
-}
-
 /* The tasklet's context, which gets one if it has none.  NULL with MemoryError. */
 static PyObject *
 context_of(PyTaskletObject *t)
 {
-    PyObject *context = *context_slot(t);
+    PyObject *context = *slp_context_slot(t);
     if (context != NULL) {
         return Py_NewRef(context);
     }
     /* Making it may run any code, which may give the tasklet another one. */
     context = PyContext_New();
-    PyObject **slot = context_slot(t);
+    PyObject **slot = slp_context_slot(t);
     if (context != NULL && *slot == NULL) {
         *slot = Py_NewRef(context);
     }

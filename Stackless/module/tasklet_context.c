@@ -36,7 +36,7 @@ slp_tasklet_set_context(PyObject *self, PyObject *context)
                         "set_context(): the tasklet is current, and the garbage collector runs");
         return NULL;
     }
-    PyObject **slot = current ? &th->tstate->context : &t->context;
+    PyObject **slot = slp_context_slot(t);
     PyObject *old = *slot;
     if (old != NULL && ((PyContext *)old)->ctx_entered) {
         PyErr_SetString(PyExc_RuntimeError,
@@ -66,9 +66,7 @@ slp_module_unpicklable_state(PyObject *module, PyObject *arg)
                      Py_TYPE(arg)->tp_name);
         return NULL;
     }
-    PyTaskletObject *t = SLP_TASKLET(arg);
-    bool current = t->thread->tstate != NULL && t->thread->current == t;
-    PyObject *context = current ? t->thread->tstate->context : t->context;
+    PyObject *context = *slp_context_slot(SLP_TASKLET(arg));
     return Py_BuildValue("{s:N}", "context", Py_NewRef(context != NULL ? context : Py_None));
 }
 
