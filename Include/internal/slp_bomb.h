@@ -38,6 +38,9 @@ PyObject *slp_bomb_from_error(PyThreadState *tstate);
 /* A new bomb that raises exc(*args); TypeError if `exc` is no exception class.  `args` is a tuple. */
 PyObject *slp_bomb_from_class(PyObject *exc, PyObject *args);
 
+/* A new bomb that raises TaskletExit, as kill() does.  NULL with MemoryError. */
+PyObject *slp_bomb_exit(void);
+
 /* A new bomb for what `raise` and generator.throw() accept: a class with an optional value, or an
  * instance alone; `value` and `traceback` are None if absent.  TypeError names `where`, the
  * method, and what does not fit. */

@@ -30,6 +30,9 @@ struct PyChannelObject {
     } flags;
 };
 
+/* Make the bomb for receivers that are passed over.  -1 with an exception. */
+int slp_channel_init(void);
+
 /* The methods of channels that may switch.  Each takes an offer. */
 PyObject *slp_channel_send(PyObject *channel, PyObject *value);
 PyObject *slp_channel_receive(PyObject *channel, PyObject *noargs);

@@ -8,12 +8,16 @@
  *            ├──────────────────────────────────────────────────────┤
  *            │     no other thread could: the waker is told         │
  *            ├──────────────────────────────────────────────────────┤
- *            │     a signal handler raised: the waker gets that     │
+ *            │     a signal handler raised: the waker gets that,    │
+ *            │     nobody else is asked                             │
  *            └──────────────────────────────────────────────────────┘
  *
  * Who sleeps is a tasklet of its own, made for the occasion, whose function is C code.  So the ring has a
  * head as always, the tasklet that blocked is suspended as always, signal handlers may do what any code may
- * (send, insert, even switch), and what they raise goes where the exceptions of tasklets go.
+ * (send, insert, even switch), and what they raise goes where the exceptions of tasklets go.  It shows as
+ * little as can be: it has the waker's context, the waker's frames stand below it, schedule callbacks and
+ * other threads do not see it.  But signal handlers run as it; one that switches makes it a tasklet like any
+ * other, until it sleeps again.
  *
  * Could another thread make a tasklet runnable?  Yes, if one of the interpreter does anything but to sleep
  * here: it may run Python code, be inside a system call or wait for a lock, and it need not have
@@ -38,6 +42,17 @@ struct PyTaskletObject *slp_idle_start(slp_thread *th);
 
 /* End the sleep of a thread that sleeps. */
 SLP_COLD void slp_idle_wake(slp_thread *th);
+
+/* A signal handler switches, so that the idle tasklet is left, which is one like any other from now on. */
+SLP_COLD void slp_idle_left(slp_thread *th);
+
+/* `t` ran before the thread fell asleep: schedule callbacks want to know when somebody else wakes up. */
+static inline void
+slp_idle_fell_asleep(slp_thread *th, struct PyTaskletObject *t)
+{
+    if (th->watch & SLP_WATCH_SCHEDULE)
+        Py_XSETREF(th->slept, (struct PyTaskletObject *)Py_NewRef((PyObject *)t));
+}
 
 /* Let all who sleep in this interpreter look again whether anybody can wake them. */
 void slp_idle_look_again(PyInterpreterState *interp);

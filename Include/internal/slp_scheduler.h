@@ -164,6 +164,22 @@ slp_scheduler_successor(slp_thread *th, bool soft)
     return slp_check_switch(th, soft) < 0 ? NULL : next;
 }
 
+/* The waker: who takes over when nobody else can run, and gets uncaught exceptions. */
+static inline PyTaskletObject *
+slp_scheduler_waker(const slp_thread *th)
+{
+    return th->runners != NULL ? th->runners : th->ender != NULL ? th->ender : th->main;
+}
+
+/* Must the waker stay where it is as long as anybody else could run?  It is blocked on a channel, or is the
+ * current tasklet; or it has called run(threadblock=True). */
+static inline bool
+slp_scheduler_waker_stays(const slp_thread *th)
+{
+    const PyTaskletObject *waker = slp_scheduler_waker(th);
+    return slp_in_chain(waker) || waker->flags.threadblock;
+}
+
 /* Put a paused tasklet of any thread into its ring just before `where`.  If it waits in run(), that
  * wait is over, and so are those of the inner callers, which become ordinary runnable tasklets. */
 void slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where);

@@ -95,6 +95,7 @@ struct PyTaskletObject {
         unsigned int interrupted : 1;  /* suspended before an instruction (slp_watchdog.h) */
         unsigned int threadblock : 1;  /* its run() sleeps while nobody is runnable */
         unsigned int ended : 1;        /* its function is done, and a callback runs before the switch away */
+        unsigned int kept : 1;         /* pinned, and holds a reference to itself (Stackless/core/pinned.c) */
         unsigned int idle : 1;         /* sleeps while the thread has nobody to run (slp_idle.h) */
     } flags;
 };
@@ -146,6 +147,10 @@ int slp_tasklet_make_stack(PyTaskletObject *t, PyObject *callable, PyObject *arg
  * 1: done; 0: it is not as simple as that, and nothing was done; -1 with MemoryError. */
 int slp_tasklet_make_frames(PyTaskletObject *t, PyObject *callable, PyObject *const *args, Py_ssize_t nargs);
 
+/* Deliver `bomb` (stolen) when `t`, which is not current, runs next: it becomes runnable, in its thread,
+ * which lives.  May run any code. */
+void slp_tasklet_arm(PyTaskletObject *t, PyObject *bomb);
+
 /* Drop all frames of a tasklet that is not current, without running any of their code. */
 void slp_tasklet_drop_frames(PyTaskletObject *t);
 
@@ -156,8 +161,25 @@ int slp_tasklet_traverse_frames(PyTaskletObject *t, visitproc visit, void *arg);
  * (Stackless/core/pinned.c). */
 void slp_pinned_finalize(PyObject *t);
 
-/* Put one that cannot be freed into gc.garbage. */
-void slp_pinned_keep(PyTaskletObject *t);
+/* One with flags.kept runs or is forgotten: its reference to itself goes, which is not the last. */
+SLP_COLD void slp_pinned_release(PyTaskletObject *t);
+
+/* Does the collector kill it when it is pinned?  A __del__() of its class takes the place of
+ * slp_pinned_finalize(), and may have forgotten about super(). */
+static inline bool
+slp_pinned_finalizes(const PyTaskletObject *t)
+{
+    return Py_TYPE(t)->tp_finalize == slp_pinned_finalize;
+}
+
+/* It becomes pinned: a finalizer that has been called already is due again. */
+static inline void
+slp_pinned_begin(PyTaskletObject *t)
+{
+    t->flags.pinned = 1;
+    if (SLP_LIKELY(slp_pinned_finalizes(t)))
+        _Py_AS_GC(t)->_gc_prev &= ~_PyGC_PREV_MASK_FINALIZED;
+}
 
 /* The calling thread ends, or its interpreter: raise TaskletExit in all its pinned tasklets.  What is
  * runnable is paused, and does not run.  Those that refuse to die are put into gc.garbage.  Leaves no

@@ -79,6 +79,9 @@ typedef struct slp_thread {
     slp_interp *interp;                /* held, that of the thread state */
     slp_letter *letters;               /* from other threads, the oldest first */
     PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
+    _PyInterpreterFrame *shown_above;  /* the idle tasklet's frame, while it shows the waker's below */
+    struct PyTaskletObject *slept;     /* strong; who ran before it fell asleep, for schedule callbacks, or
+                                          NULL */
     bool naps;                         /* it sleeps until a deadline */
     bool asleep;                       /* it sleeps, and nobody has woken it yet */
     int blocked_count;                 /* its tasklets that wait on channels */

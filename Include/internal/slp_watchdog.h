@@ -24,7 +24,8 @@
  *   state      counting   SOFT_DUE   what holds
  *   off        0          0          caller NULL, the alarm is clear
  *   armed      slice > 0  0          caller waits in run(); the deadline is not known to have passed
- *   used up    1          0          ticks is 0; each instruction asks again whether an obstacle is left
+ *   used up    1          0          ticks is 0; each instruction asks again whether an obstacle is left (an
+ *                                     import is looked for less often)
  *   soft due   0          1          the next slp_switch() goes to the caller
  *
  * Invariants
@@ -36,12 +37,13 @@
  *     interrupted *before*: it goes on at it, not behind it, and is pushed no value; a bomb is raised there.
  *
  * Obstacles: the tasklet is atomic; a switch_trap is set; a callback of the scheduler or a trace function
- * runs; C code of the tasklet is in between (unless its own or run()'s ignore_nesting is set); a switch is
- * under way; the frame is a shim's or has not got to its RESUME; an instruction that belongs to the one
- * before it: between KW_NAMES and CALL, behind EXTENDED_ARG, on the way from the end of a `with` block into
- * __exit__() or __aexit__(), between the end of an `except` block and POP_EXCEPT, before PUSH_EXC_INFO, and
- * NOP.  All but the first two would leave things half done where an exception is raised in the interrupted
- * tasklet.
+ * runs; C code of the tasklet is in between, or it imports a module (unless its own or run()'s
+ * ignore_nesting is set); importlib looks for one; a switch is under way; the frame is a shim's or has not
+ * got to its RESUME; an instruction that belongs to the one before it: between KW_NAMES and CALL, behind
+ * EXTENDED_ARG, on the way from the end of a `with` block into __exit__() or __aexit__(), between the end of
+ * an `except` block and POP_EXCEPT, before PUSH_EXC_INFO, and NOP.  All but the first two would leave things
+ * half done where an exception is raised in the interrupted tasklet.  An import holds locks besides, which
+ * other threads wait for, and other tasklets of the thread find the module half made.
  *
  * Nothing of this costs anything while the watchdog is off: counting is a matter of the dispatch table,
  * the deadline one of the eval breaker.
@@ -72,8 +74,9 @@ typedef struct slp_run_notes {
 typedef struct slp_watchdog {
     struct PyTaskletObject *caller;    /* borrowed (the list of runners owns it); NULL: off */
     struct PyTaskletObject *pending;   /* borrowed: the current tasklet, if it has flags.pending_irq */
-    long ticks;                        /* left */
+    long ticks;                        /* left; while `importing`, until the next look at that obstacle */
     long slice;                        /* what `ticks` starts from; 0: no limit of ticks */
+    bool importing;                    /* nothing is left, but the current tasklet imports */
     bool total;                        /* a switch does not start a new slice */
     bool soft;                         /* wait for a switch */
     bool ignore_nesting;

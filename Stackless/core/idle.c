@@ -9,6 +9,7 @@
 #include "slp_idle.h"
 
 #include "slp_scheduler.h"
+#include "slp_shims.h"
 
 /* How long a sleeper waits before it looks again, in microseconds: at first, at most. */
 #define FIRST_LOOK  20000
@@ -61,6 +62,39 @@ slp_idle_look_again(PyInterpreterState *interp)
     }
 }
 
+/* --- what is seen of it --- */
+
+/* Whoever asks for the frames of a thread that sleeps (sys._current_frames(), a signal handler, a debugger in
+ * there) finds those of the waker below the idle tasklet's only one. */
+static void
+show_waker(slp_thread *th)
+{
+    PyTaskletObject *me = th->current;
+    _PyInterpreterFrame *base = th->tstate->cframe->current_frame;
+    assert(slp_is_shim(base) && base->previous == NULL && th->shown_above == NULL);
+    base->previous = slp_scheduler_waker(th)->frame;
+    th->shown_above = base;
+    if (!me->flags.idle) {
+        /* It was a signal handler meanwhile, and falls asleep again. */
+        me->flags.idle = 1;
+        slp_idle_fell_asleep(th, me);
+    }
+}
+
+static void
+hide_waker(slp_thread *th)
+{
+    th->shown_above->previous = NULL;
+    th->shown_above = NULL;
+}
+
+void
+slp_idle_left(slp_thread *th)
+{
+    hide_waker(th);
+    th->current->flags.idle = 0;
+}
+
 /* --- the sleep --- */
 
 void
@@ -92,6 +126,7 @@ static int
 sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
 {
     PyLockStatus status;
+    show_waker(th);
     th->asleep = true;
     Py_BEGIN_ALLOW_THREADS
     status = PyThread_acquire_lock_timed(th->bell, microseconds, 1);
@@ -101,7 +136,11 @@ sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
         PyThread_acquire_lock(th->bell, WAIT_LOCK);
     }
     th->asleep = false;
-    return Py_MakePendingCalls();
+    int result = Py_MakePendingCalls();
+    if (th->shown_above != NULL) {
+        hide_waker(th);
+    }
+    return result;
 }
 
 /* The microseconds that are left for a run(max_seconds=..., threadblock=True) that would go on if this thread
@@ -127,7 +166,8 @@ idle(PyObject *self, PyObject *noargs)
     }
     PyTaskletObject *me = th->current;
     PY_TIMEOUT_T look = FIRST_LOOK;
-    while (me->next == me && slp_idle_others_can_run(th)) {
+    /* A signal handler that switches may have changed who the waker is. */
+    while (me->next == me && slp_scheduler_waker_stays(th) && slp_idle_others_can_run(th)) {
         PY_TIMEOUT_T left = time_left(th);
         if (left == 0) {
             break;
@@ -157,6 +197,7 @@ slp_idle_start(slp_thread *th)
     int error = -1;
     if (t != NULL && function != NULL && noargs != NULL) {
         t->flags.idle = 1;
+        t->context = Py_XNewRef(*slp_context_slot(slp_scheduler_waker(th)));
         error = slp_tasklet_make_stack(t, function, noargs, NULL);
     }
     Py_XDECREF(function);

@@ -1,8 +1,20 @@
 /* Pinned tasklets that nobody refers to any more: they are killed, since their C frames cannot be dropped.
  *
- * A soft tasklet is freed silently.  The C functions of a pinned one hold references, locks and memory; they
- * let go when an exception passes through them.  So TaskletExit is raised inside, a few times if it is
- * caught; a tasklet that refuses to die is kept for ever, in gc.garbage.
+ * A soft tasklet is freed silently.  The C functions of a pinned one hold references, locks and memory;
+ * they let go when an exception passes through them.  So TaskletExit is raised inside, a few times if it is
+ * caught; a tasklet that refuses to die is kept for ever, in gc.garbage.  Where its thread cannot switch to
+ * it at once (another one has dropped the last reference, or a callback runs), it is killed at its next
+ * turn.
+ *
+ *             last reference,      killed at once
+ *     pinned ─────────────────┬──────────────────────> dead
+ *       ^      or garbage     │ later, or it refuses
+ *       │                     v
+ *       └──────────────────  kept    holds a reference to itself, which no collection finds
+ *          it runs
+ *
+ * That reference is what makes it safe: the collector finalizes an object once only, and clears what
+ * survivors of the same cycle hold.  So when it begins to wait again, its finalizer is due again.
  *
  * The same is done to all pinned tasklets of a thread that ends, and of the thread that ends an interpreter,
  * while Python code can still run.
@@ -18,13 +30,11 @@
 
 /* Raise TaskletExit in it, and come back when it has ended or blocked.  -1 with an exception. */
 static int
-raise_exit(slp_thread *th, PyTaskletObject *t, PyObject *exit)
+raise_exit(slp_thread *th, PyTaskletObject *t)
 {
     PyTaskletObject *current = th->current;
     slp_settle(current);
-    PyObject *none = PyTuple_New(0);
-    PyObject *bomb = none != NULL ? slp_bomb_from_class(exit, none) : NULL;
-    Py_XDECREF(none);
+    PyObject *bomb = slp_bomb_exit();
     if (bomb == NULL || slp_check_switch(th, false) < 0) {
         Py_XDECREF(bomb);
         return -1;
@@ -50,57 +60,90 @@ raise_exit(slp_thread *th, PyTaskletObject *t, PyObject *exit)
     return result != NULL ? 0 : -1;
 }
 
+/* --- keeping --- */
+
+static void
+keep(PyTaskletObject *t)
+{
+    if (!t->flags.kept) {
+        t->flags.kept = 1;
+        Py_INCREF(t);
+    }
+}
+
 void
-slp_pinned_keep(PyTaskletObject *t)
+slp_pinned_release(PyTaskletObject *t)
+{
+    assert(t->flags.kept && Py_REFCNT(t) > 1);
+    t->flags.kept = 0;
+    Py_DECREF(t);
+}
+
+/* It has refused to die. */
+static void
+keep_for_ever(PyTaskletObject *t)
 {
     PyObject *garbage = PyThreadState_Get()->interp->gc.garbage;
+    keep(t);
     if (garbage == NULL || PyList_Append(garbage, (PyObject *)t) < 0) {
         PyErr_Clear();
     }
+}
+
+/* Let its thread kill it when its turn comes. */
+static void
+kill_later(PyTaskletObject *t)
+{
+    PyObject *bomb = slp_bomb_exit();
+    keep(t);
+    if (bomb == NULL) {
+        PyErr_Clear();   /* at the end of its thread, then */
+        return;
+    }
+    slp_tasklet_arm(t, bomb);
+}
+
+/* --- killing one --- */
+
+/* Kill it, which belongs to the calling thread.  False: it has refused. */
+static bool
+kill_now(slp_thread *th, PyTaskletObject *t)
+{
+    for (int i = 0; t->flags.pinned && t->thread == th && i < ATTEMPTS; i++) {
+        if (raise_exit(th, t) < 0) {
+            PyErr_WriteUnraisable((PyObject *)t);
+        }
+    }
+    return !t->flags.pinned || t->thread != th;
 }
 
 void
 slp_pinned_finalize(PyObject *self)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
-    slp_thread *th = slp_thread_peek(_PyThreadState_GET());
-    if (!t->flags.pinned || t->flags.is_main || t->thread != th || th == NULL) {
+    if (!t->flags.pinned || t->flags.is_main || t->flags.kept || t->thread->tstate == NULL) {
         return;
     }
+    slp_thread *th = slp_thread_peek(_PyThreadState_GET());
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    for (int i = 0; t->flags.pinned && i < ATTEMPTS; i++) {
-        if (raise_exit(th, t, SLP_TASKLET_EXIT) < 0) {
-            PyErr_WriteUnraisable(self);
-        }
+    if (t->thread != th || slp_check_switch(th, false) < 0) {
+        PyErr_Clear();
+        kill_later(t);
     }
-    if (t->flags.pinned && t->thread == th) {
-        slp_pinned_keep(t);
+    else if (!kill_now(th, t)) {
+        keep_for_ever(t);
     }
     PyErr_Restore(type, value, traceback);
 }
 
-void
-slp_pinned_forget(PyTaskletObject *t)
-{
-    assert(t->flags.pinned);
-    slp_carrier_abandon(t->carrier);
-    t->flags.pinned = 0;
-    t->stack_top = NULL;
-    t->frame = NULL;
-    t->chunk = NULL;
-    t->exc_info = NULL;
-}
+/* --- the end of a thread --- */
 
-/* Kill a pinned tasklet of this thread.  False: it has refused. */
+/* The same, and let it come to its end.  False: it has refused. */
 static bool
 end_one(slp_thread *th, PyTaskletObject *t)
 {
-    for (int i = 0; t->flags.pinned && t->thread == th && i < ATTEMPTS; i++) {
-        if (raise_exit(th, t, SLP_TASKLET_EXIT) < 0) {
-            PyErr_WriteUnraisable((PyObject *)t);
-        }
-    }
+    bool killed = kill_now(th, t);
     /* Its C functions are gone, but what it does at its end may take a few turns. */
     for (int i = 0; !t->flags.pinned && t->thread == th && t->next != NULL && !t->flags.blocked
                     && i < TURNS; i++) {
@@ -113,24 +156,35 @@ end_one(slp_thread *th, PyTaskletObject *t)
         }
         Py_DECREF(result);
     }
-    return !t->flags.pinned || t->thread != th;
+    return killed;
 }
 
-/* Kill those of the list that are not in `garbage` already, and put them there if they refuse.  -1 with
- * MemoryError, 0 if there was none to kill. */
+static bool
+is_listed(PyObject *list, PyObject *t)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        if (PyList_GET_ITEM(list, i) == t) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Kill those of the list that have not refused yet, and list those that do.  -1 with MemoryError, 0 if there
+ * was none to kill. */
 static int
-end_listed(slp_thread *th, PyObject *list, PyObject *garbage)
+end_listed(slp_thread *th, PyObject *list, PyObject *refused)
 {
     int killed = 0;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *t = PyList_GET_ITEM(list, i);
-        int known = PySequence_Contains(garbage, t);
-        if (known < 0) {
-            return -1;
+        if (is_listed(refused, t)) {
+            continue;
         }
-        if (!known) {
-            killed = 1;
-            if (!end_one(th, (PyTaskletObject *)t) && PyList_Append(garbage, t) < 0) {
+        killed = 1;
+        if (!end_one(th, (PyTaskletObject *)t)) {
+            keep_for_ever((PyTaskletObject *)t);
+            if (PyList_Append(refused, t) < 0) {
                 return -1;
             }
         }
@@ -141,8 +195,7 @@ end_listed(slp_thread *th, PyObject *list, PyObject *garbage)
 void
 slp_pinned_end_all(slp_thread *th)
 {
-    PyObject *garbage = th->tstate->interp->gc.garbage;
-    if (!th->has_carriers || th->ender != NULL || garbage == NULL) {
+    if (!th->has_carriers || th->ender != NULL || th->tstate->interp->gc.garbage == NULL) {
         return;
     }
     PyObject *type, *value, *traceback;
@@ -150,20 +203,35 @@ slp_pinned_end_all(slp_thread *th)
     th->switch_trap = 0;
     th->watch &= ~SLP_WATCH_TRAP;
     th->ender = th->current;
-    Py_INCREF(garbage);
-    int killed = 1;
+    PyObject *refused = PyList_New(0);
+    int killed = refused != NULL ? 1 : -1;
     /* What they do when they end may pin further ones. */
     for (int i = 0; i < ATTEMPTS && killed > 0; i++) {
-        slp_scheduler_pause_others(th);
         PyObject *list = slp_carrier_list_pinned(th);
-        killed = list != NULL ? end_listed(th, list, garbage) : -1;
+        slp_scheduler_pause_others(th);
+        killed = list != NULL ? end_listed(th, list, refused) : -1;
         Py_XDECREF(list);
     }
     slp_scheduler_pause_others(th);
-    Py_DECREF(garbage);
+    Py_XDECREF(refused);
     th->ender = NULL;
     PyErr_Clear();
     PyErr_Restore(type, value, traceback);
+}
+
+void
+slp_pinned_forget(PyTaskletObject *t)
+{
+    assert(t->flags.pinned);
+    if (t->flags.kept) {
+        slp_pinned_release(t);
+    }
+    slp_carrier_abandon(t->carrier);
+    t->flags.pinned = 0;
+    t->stack_top = NULL;
+    t->frame = NULL;
+    t->chunk = NULL;
+    t->exc_info = NULL;
 }
 
 void

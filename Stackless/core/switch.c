@@ -7,6 +7,7 @@
 #include "slp_callbacks.h"
 #include "slp_exchange.h"
 #include "slp_guest.h"
+#include "slp_idle.h"
 #include "slp_scheduler.h"
 #include "slp_shims.h"
 
@@ -157,6 +158,9 @@ enter_next(PyThreadState *tstate, slp_thread *th)
     if (next->flags.pinned) {
         carrier = next->carrier;
         next->flags.pinned = 0;
+        if (SLP_UNLIKELY(next->flags.kept)) {
+            slp_pinned_release(next);
+        }
         carrier->tasklet = NULL;
         stack_top = carrier->stack_top;
         tstate->trash_delete_nesting = carrier->trash_nesting;
@@ -210,6 +214,9 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
     PyTaskletObject *left = th->current;
     slp_carrier *here = th->carrier;
     assert(left != th->next);
+    if (SLP_UNLIKELY(th->shown_above != NULL)) {
+        slp_idle_left(th);
+    }
     slp_save_state(tstate, left, frame);
     here->cframe = tstate->cframe;
     if (soft && tstate->cframe == th->home) {
@@ -222,7 +229,7 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
         here->in_c = !soft;
         here->tasklet = left;
         left->carrier = here;
-        left->flags.pinned = 1;
+        slp_pinned_begin(left);
     }
     slp_carrier *there = enter_next(tstate, th);
     slp_tasklet_check(left);

@@ -8,6 +8,9 @@
 #include "internal/pycore_opcode.h"
 #include "opcode.h"
 
+/* So many instructions of an import run before it is looked at again. */
+#define TICKS_BETWEEN_LOOKS 100
+
 /* --- counting --- */
 
 /* Bring th->counting and th->watch up to date with the rest. */
@@ -71,6 +74,7 @@ be_late(slp_thread *th, PyTaskletObject *t)
     }
     note_overran(wd, t);
     wd->late = true;
+    wd->importing = false;
     wd->ticks = 0;
     wd->soft_due = wd->soft;
     set_counting(th);
@@ -113,6 +117,7 @@ slp_watchdog_arm(slp_thread *th, const slp_limits *limits)
         }
     }
     wd->caller = th->current;
+    wd->importing = false;
     wd->slice = limits->timeout;
     wd->ticks = wd->late ? 0 : wd->slice;
     wd->total = limits->total;
@@ -159,6 +164,10 @@ slp_watchdog_switched(PyThreadState *tstate, slp_thread *th, PyTaskletObject *en
             be_late(th, wd->entered);
         }
         wd->entered = entered;
+    }
+    if (wd->importing) {
+        wd->importing = false;
+        wd->ticks = 0;
     }
     if (wd->slice > 0 && !wd->total && !wd->late) {
         wd->ticks = wd->slice;
@@ -283,14 +292,54 @@ is_nested(const slp_thread *th)
     return !th->current->flags.is_main || tstate->cframe->previous != &tstate->root_cframe;
 }
 
-/* What the header lists, but for what only the loop knows. */
+static bool
+ignores_nesting(const slp_thread *th)
+{
+    return th->current->flags.ignore_nesting || th->watchdog.ignore_nesting;
+}
+
+/* Is it a function of importlib that runs the code of modules?  The others hold, or may hold, the lock of all
+ * imports when they call something. */
+static bool
+runs_modules(PyCodeObject *code)
+{
+    static const char *const names[] = {
+        "_call_with_frames_removed", "_load_unlocked", "_find_and_load_unlocked", "_find_and_load",
+        "_handle_fromlist", "_gcd_import", "__import__", "_exec", "_load",
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        if (_PyUnicode_EqualToASCIIString(code->co_name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is the current tasklet importing a module, so that frames of importlib are below?  With ignore_nesting
+ * the code of the module can be interrupted. */
+static bool
+is_importing(const slp_thread *th, const _PyInterpreterFrame *frame)
+{
+    PyObject *importlib = th->tstate->interp->importlib;
+    PyObject *globals = importlib != NULL ? PyModule_GetDict(importlib) : NULL;
+    const _PyInterpreterFrame *top = frame;
+    for (; frame != NULL; frame = frame->previous) {
+        if (frame->f_globals == globals && !slp_is_shim(frame)
+            && (!ignores_nesting(th) || frame == top || !runs_modules(frame->f_code))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the header lists, but for imports and what only the loop knows. */
 static bool
 has_obstacle(const slp_thread *th, const _PyInterpreterFrame *frame)
 {
     const PyTaskletObject *current = th->current;
     return current->flags.atomic || (th->watch & (SLP_WATCH_TRAP | SLP_WATCH_IN_CALLBACK)) || th->next != NULL
            || th->tstate->tracing > 0
-           || (is_nested(th) && !current->flags.ignore_nesting && !th->watchdog.ignore_nesting)
+           || (is_nested(th) && !ignores_nesting(th))
            || is_inside_something(frame);
 }
 
@@ -338,6 +387,12 @@ slp_watchdog_interrupt(slp_thread *th, _PyInterpreterFrame *frame)
     }
     if (has_obstacle(th, frame)) {
         set_pending(th, current);
+        return false;
+    }
+    wd->importing = is_importing(th, frame);
+    if (wd->importing) {
+        set_pending(th, current);
+        wd->ticks = TICKS_BETWEEN_LOOKS;   /* there may be many frames to look at */
         return false;
     }
     /* What a program left in the tempval goes first.  That may run any code.  What it has left in the

@@ -140,6 +140,15 @@ slp_bomb_from_class(PyObject *exc, PyObject *args)
 }
 
 PyObject *
+slp_bomb_exit(void)
+{
+    PyObject *none = PyTuple_New(0);
+    PyObject *bomb = none != NULL ? slp_bomb_from_class(SLP_TASKLET_EXIT, none) : NULL;
+    Py_XDECREF(none);
+    return bomb;
+}
+
+PyObject *
 slp_bomb_from_throw(const char *where, PyObject *exc, PyObject *value, PyObject *traceback)
 {
     if (traceback != Py_None && !PyTraceBack_Check(traceback)) {

@@ -1,6 +1,7 @@
 /* Callbacks, the error handler and the switch trap (slp_callbacks.h). */
 #include "slp_callbacks.h"
 
+#include "slp_idle.h"
 #include "slp_module.h"
 
 /* --- calling them --- */
@@ -26,11 +27,10 @@ call_guarded(slp_thread *th, PyObject *callback, PyObject *const *args, Py_ssize
 
 /* The same for the C function that sees switches. */
 static void
-call_hook(slp_thread *th, slp_schedule_hook_func *hook)
+call_hook(slp_thread *th, slp_schedule_hook_func *hook, PyTaskletObject *prev)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    PyTaskletObject *prev = (PyTaskletObject *)Py_NewRef(th->current);
     PyTaskletObject *next = (PyTaskletObject *)Py_NewRef(th->next);
     th->watch |= SLP_WATCH_IN_CALLBACK;
     if (hook(prev, next) != 0 && !PyErr_Occurred()) {
@@ -40,9 +40,32 @@ call_hook(slp_thread *th, slp_schedule_hook_func *hook)
         PyErr_WriteUnraisable(NULL);
     }
     th->watch &= ~SLP_WATCH_IN_CALLBACK;
-    Py_DECREF(prev);
     Py_DECREF(next);
     PyErr_Restore(type, value, traceback);
+}
+
+/* Who is left by the switch to th->next: a new reference, or NULL if that is none that callbacks see.  A
+ * thread that sleeps has left whoever ran before, and nobody before it wakes somebody else. */
+static PyTaskletObject *
+tasklet_left(slp_thread *th)
+{
+    PyTaskletObject *current = th->current;
+    if (!current->flags.idle && !th->next->flags.idle) {
+        return (PyTaskletObject *)Py_NewRef(current);
+    }
+    if (!current->flags.idle) {
+        slp_idle_fell_asleep(th, current);
+        return NULL;
+    }
+    if (th->next->flags.idle) {
+        return NULL;
+    }
+    PyTaskletObject *slept = th->slept;
+    th->slept = NULL;
+    if (slept == th->next) {
+        Py_CLEAR(slept);
+    }
+    return slept;
 }
 
 void
@@ -51,16 +74,20 @@ slp_call_schedule_callback(slp_thread *th)
     if (th->watch & SLP_WATCH_IN_CALLBACK) {
         return;
     }
+    PyTaskletObject *prev = tasklet_left(th);
+    if (prev == NULL) {
+        return;
+    }
     if (th->interp->schedule_hook != NULL) {
-        call_hook(th, th->interp->schedule_hook);
+        call_hook(th, th->interp->schedule_hook, prev);
     }
     PyObject *callback = th->interp->schedule_callback;
     if (callback != NULL) {
-        PyObject *args[] = {Py_NewRef(th->current), Py_NewRef(th->next)};
+        PyObject *args[] = {(PyObject *)prev, Py_NewRef(th->next)};
         call_guarded(th, callback, args, 2);
-        Py_DECREF(args[0]);
         Py_DECREF(args[1]);
     }
+    Py_DECREF(prev);
 }
 
 void
@@ -155,8 +182,9 @@ const char slp_set_schedule_callback_doc[] =
 "--\n\n"
 "Have callable(prev, next) called on every switch of tasklets, in all threads of\n"
 "the interpreter; None: no more.  Returns the previous callable, or None.\n\n"
-"It runs before the switch, as the tasklet prev.  It must not switch: what would\n"
-"do so raises RuntimeError.  What it raises is reported as unraisable.\n\n"
+"It runs before the switch, as the tasklet prev; where the thread has slept in\n"
+"between, prev is who ran before.  It must not switch: what would do so raises\n"
+"RuntimeError.  What it raises is reported as unraisable.\n\n"
 "TypeError if the argument is neither callable nor None.";
 
 PyObject *

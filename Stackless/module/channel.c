@@ -105,19 +105,35 @@ slp_channel_unlink(PyTaskletObject *t, PyChannelObject **channel)
 /* Compiled once for each direction. */
 #define SPECIALISED static inline __attribute__((always_inline))
 
-/* Is the head of the queue ready to be the partner?  A tasklet whose thread has gone cannot be, it
- * leaves the queue and is as good as paused; and a waiting receiver's tempval must be None.  False
- * if anything had to be put in order, which may have run any code: look again. */
+/* What a receiver whose thread has ended raises if another thread takes it over after all. */
+static PyObject *passed_over_bomb;
+
+int
+slp_channel_init(void)
+{
+    if (passed_over_bomb == NULL)
+        passed_over_bomb = slp_bomb_forever(PyExc_RuntimeError, "receive() was given up: the tasklet's "
+                                            "thread had ended when somebody sent");
+    return passed_over_bomb != NULL ? 0 : -1;
+}
+
+/* Is the head of the queue ready to be the partner?  A waiting receiver's tempval must be None, and its
+ * thread must live: else nobody might ever see the value, so that it leaves the queue and is as good as
+ * paused. False if anything had to be put in order, which may have run any code: look again.  A sender
+ * whose thread has ended is a partner, since nothing is missing. */
 static inline bool
 prepare_partner(PyChannelObject *ch)
 {
     PyTaskletObject *t = ch->head;
-    if (SLP_LIKELY(t->thread->tstate != NULL && (ch->balance > 0 || t->tempval == Py_None)))
+    if (SLP_LIKELY(ch->balance > 0 || (t->thread->tstate != NULL && t->tempval == Py_None)))
         return true;
     if (t->thread->tstate == NULL) {
+        PyObject *displaced = t->tempval;
+        t->tempval = Py_NewRef(passed_over_bomb);
         dequeue(ch, t);
         Py_DECREF(ch);
         Py_DECREF(t);
+        Py_DECREF(displaced);
     }
     else {
         slp_settle(t);
@@ -159,12 +175,15 @@ transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction di
     assert(Py_REFCNT(ch) > 1);
     Py_DECREF(ch);
     slp_channel_check(ch);
+    slp_thread *partners = partner->thread;
     if (to_partner)
         slp_ring_insert(th, actor->next, partner);
-    else
-        slp_ring_append(partner->thread, partner);
-    if (SLP_UNLIKELY(partner->thread->asleep))
-        slp_idle_wake(partner->thread);
+    else if (SLP_LIKELY(partners->tstate != NULL))
+        slp_ring_append(partners, partner);
+    if (SLP_UNLIKELY(partners->asleep))
+        slp_idle_wake(partners);
+    if (SLP_UNLIKELY(partners->tstate == NULL))
+        Py_DECREF(partner);   /* paused, for who takes it over; may run any code */
 
     if (to_partner || to_next) {
         slp_set_tempval(actor, result);

@@ -296,6 +296,24 @@ const char slp_stack_doc[] =
 "last.  Empty before it starts and after it has ended.\n\n"
 "    print(\"\".join(t.stack().format()))";
 
+/* The module that knows how to show frames, imported on first use.  The watchdog does not interrupt that:
+ * another tasklet would find it half made. */
+static PyObject *
+import_inspection(void)
+{
+    slp_thread *th = slp_thread_now();
+    if (th == NULL) {
+        return NULL;
+    }
+    PyTaskletObject *current = (PyTaskletObject *)Py_NewRef(th->current);
+    bool atomic = current->flags.atomic;
+    current->flags.atomic = 1;
+    PyObject *module = PyImport_ImportModule("stackless._inspection");
+    current->flags.atomic = atomic;
+    Py_DECREF(current);
+    return module;
+}
+
 PyObject *
 slp_tasklet_stack(PyObject *self, PyObject *noargs)
 {
@@ -303,7 +321,7 @@ slp_tasklet_stack(PyObject *self, PyObject *noargs)
     /* Found first: if the tasklet is current, it is the caller's. */
     _PyInterpreterFrame *frame = slp_tasklet_python_frame(SLP_TASKLET(self));
     PyObject *top = frame != NULL ? Py_XNewRef(_PyFrame_GetFrameObject(frame)) : Py_NewRef(Py_None);
-    PyObject *module = top != NULL ? PyImport_ImportModule("stackless._inspection") : NULL;
+    PyObject *module = top != NULL ? import_inspection() : NULL;
     if (module != NULL) {
         result = PyObject_CallMethod(module, "stack_of", "O", top);
         Py_DECREF(module);

@@ -171,7 +171,7 @@ static PyMethodDef module_methods[] = {
 static int
 module_exec(PyObject *module)
 {
-    if (slp_bomb_init() < 0 || slp_scheduler_init() < 0)
+    if (slp_bomb_init() < 0 || slp_scheduler_init() < 0 || slp_channel_init() < 0)
         return -1;
     if (PyModule_AddType(module, &PyTasklet_Type) < 0 || PyModule_AddType(module, &PyChannel_Type) < 0
         || PyModule_AddType(module, &slp_bomb_type) < 0 || PyModule_AddType(module, &slp_atomic_type) < 0)

@@ -11,7 +11,8 @@
  *   ends with an exception   dead                     the waker, who gets it  [slp_scheduler_ended]
  *
  * Of the exceptions, TaskletExit is silent; SystemExit is, but on the main thread; the error handler, if one
- * is set, is asked about all others.
+ * is set, is asked about all others.  What a signal handler has raised while the thread slept is none of a
+ * tasklet that ends: the waker gets it in any case.
  *
  * Budget: schedule() spends 5 ns here (Tools/bench).
  */
@@ -124,21 +125,6 @@ slp_scheduler_wake(PyTaskletObject *t, PyTaskletObject *where)
     slp_idle_notify(th);
 }
 
-/* The waker: who takes over when nobody else can run, and gets uncaught exceptions. */
-static inline PyTaskletObject *
-waker(slp_thread *th)
-{
-    return th->runners != NULL ? th->runners : th->ender != NULL ? th->ender : th->main;
-}
-
-/* Must the waker stay where it is as long as anybody else could run?  It is blocked on a channel, or is the
- * current tasklet; or it has called run(threadblock=True). */
-static inline bool
-waker_stays(PyTaskletObject *w)
-{
-    return slp_in_chain(w) || w->flags.threadblock;
-}
-
 /* Raise the RuntimeError for a tasklet that cannot be blocked, since nobody else could run. */
 SLP_COLD static void
 raise_deadlock(slp_thread *th)
@@ -158,8 +144,8 @@ PyTaskletObject *
 slp_scheduler_waker_for(slp_thread *th, bool soft)
 {
     PyTaskletObject *current = th->current;
-    PyTaskletObject *next = waker(th);
-    if (waker_stays(next)) {
+    PyTaskletObject *next = slp_scheduler_waker(th);
+    if (slp_scheduler_waker_stays(th)) {
         if (!slp_idle_others_can_run(th)) {
             raise_deadlock(th);
             return NULL;
@@ -195,14 +181,14 @@ main_blocked_bomb(slp_thread *th, bool sending)
 static PyTaskletObject *
 hand_over(slp_thread *th, PyObject *bomb)
 {
-    PyTaskletObject *w = waker(th);
+    PyTaskletObject *w = slp_scheduler_waker(th);
     PyObject *displaced = NULL, *deadlock = NULL;
     PyChannelObject *channel = NULL;
 
     if (w->flags.blocked && bomb == NULL) {
         /* Meanwhile the collector may run. */
         deadlock = main_blocked_bomb(th, w->flags.blocked > 0);
-        w = waker(th);
+        w = slp_scheduler_waker(th);
     }
     if (w->flags.blocked) {
         assert(w == th->main);
@@ -240,6 +226,8 @@ ends_silently(void)
 SLP_COLD static PyObject *
 bomb_of_ended(slp_thread *th)
 {
+    if (th->current->flags.idle)
+        return slp_bomb_from_error(th->tstate);   /* a signal handler's */
     if (th->interp->error_handler != NULL && !PyErr_ExceptionMatches(PyExc_SystemExit)) {
         slp_call_error_handler(th);
         if (!PyErr_Occurred())
@@ -257,7 +245,7 @@ bomb_of_ended(slp_thread *th)
 SLP_COLD static PyTaskletObject *
 sleep_instead(slp_thread *th, PyTaskletObject *ended)
 {
-    if (ended->flags.idle || !waker_stays(waker(th)) || !slp_idle_others_can_run(th))
+    if (ended->flags.idle || !slp_scheduler_waker_stays(th) || !slp_idle_others_can_run(th))
         return NULL;
     PyTaskletObject *idle = slp_idle_start(th);
     if (idle == NULL)
@@ -462,7 +450,7 @@ slp_scheduler_schedule_remove(PyObject *module, PyObject *const *args, Py_ssize_
         return NULL;
 
     slp_settle(current);
-    if (current->next == current && waker(th) == current)
+    if (current->next == current && slp_scheduler_waker(th) == current)
         return Py_NewRef(retval == SLP_SELF ? (PyObject *)current : retval);
     PyTaskletObject *next = slp_scheduler_successor(th, soft);
     if (next == NULL)

@@ -120,6 +120,8 @@ static int
 tasklet_traverse(PyObject *self, visitproc visit, void *arg)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
+    if (t->flags.pinned && !slp_pinned_finalizes(t))
+        return 0;   /* it may live on, so what it refers to is not to be cleared */
     Py_VISIT(t->channel);
     Py_VISIT(t->tempval);
     Py_VISIT(t->context);
@@ -155,8 +157,11 @@ static int
 tasklet_clear(PyObject *self)
 {
     PyTaskletObject *t = (PyTaskletObject *)self;
-    if (t->flags.pinned && t->thread->tstate != NULL)
-        return 0;   /* it has refused to die */
+    if (t->flags.pinned && t->thread->tstate != NULL) {
+        /* Others have been killed, or keep themselves.  This one is, when its last reference goes. */
+        assert(!slp_pinned_finalizes(t));
+        return 0;
+    }
     if (t->flags.blocked) {
         PyChannelObject *channel;
         slp_channel_unlink(t, &channel);
@@ -180,22 +185,19 @@ free_object(PyTaskletObject *t)
     Py_TYPE(t)->tp_free((PyObject *)t);
 }
 
-/* Let a pinned tasklet die that nobody refers to.  False: it lives on. */
+/* Let a pinned tasklet die that nobody refers to.  False: it lives on.  A __del__() of its class has been
+ * called already, and need not have killed it. */
 SLP_COLD static bool
 finish_pinned(PyTaskletObject *t)
 {
-    PyObject *self = (PyObject *)t;
-    if (t->thread->tstate == NULL)
+    Py_SET_REFCNT(t, 1);
+    slp_pinned_finalize((PyObject *)t);
+    Py_SET_REFCNT(t, Py_REFCNT(t) - 1);
+    if (Py_REFCNT(t) == 0)
         return true;
-    if (PyObject_CallFinalizerFromDealloc(self) < 0)
-        return false;
-    if (!t->flags.pinned)
-        return true;
-    /* Another thread's, or one that has refused before.  The base is about to drop the type of a subclass. */
+    /* The base is about to drop the type of a subclass. */
     if (Py_TYPE(t)->tp_flags & Py_TPFLAGS_HEAPTYPE)
         Py_INCREF(Py_TYPE(t));
-    Py_SET_REFCNT(t, 1);
-    slp_pinned_keep(t);
     return false;
 }
 
@@ -572,7 +574,7 @@ slp_tasklet_remove(PyObject *self, PyObject *noargs)
         return slp_refuse("remove", TASKLET_BLOCKED);
     if (slp_in_chain(t)) {
         if (slp_ring_head(t->thread) == t)
-            return slp_refuse("remove", TASKLET_CURRENT);
+            return slp_refuse("remove", t == t->thread->current ? TASKLET_CURRENT : TASKLET_NEXT);
         if (t->flags.is_main)
             return slp_refuse("remove", TASKLET_MAIN);
         slp_ring_unlink(t->thread, t);

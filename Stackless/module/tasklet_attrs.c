@@ -12,6 +12,7 @@ static const char *const refusal_texts[] = {
     [TASKLET_BLOCKED] = "tasklet is blocked on a channel",
     [TASKLET_SCHEDULED] = "tasklet is scheduled",
     [TASKLET_CURRENT] = "tasklet is the current one",
+    [TASKLET_NEXT] = "tasklet is about to run",
     [TASKLET_MAIN] = "tasklet is the main tasklet of its thread",
     [TASKLET_WAITS_IN_RUN] = "tasklet waits in run()",
     [TASKLET_OTHER_THREAD] = "tasklet belongs to another thread",

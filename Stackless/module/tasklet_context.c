@@ -193,7 +193,8 @@ const char slp_get_thread_info_doc[] =
 "--\n\n"
 "What a thread, by default the calling one, is about: a tuple of its main tasklet,\n"
 "its current tasklet, and the number of its runnable tasklets.  The tasklets are\n"
-"None if the thread has not used any yet.\n\n"
+"None if the thread has not used any yet; the current one is None while another\n"
+"thread sleeps, since nobody can run there.\n\n"
 "RuntimeError if there is no such thread, TypeError if thread_id is no int.";
 
 PyObject *
@@ -221,7 +222,10 @@ slp_module_get_thread_info(PyObject *module, PyObject *const *args, Py_ssize_t n
     if (th == NULL) {
         return Py_BuildValue("OOi", Py_None, Py_None, 0);
     }
-    return Py_BuildValue("NNi", Py_NewRef(th->main), Py_NewRef(th->current), th->runcount);
+    if (tstate != _PyThreadState_GET() && th->current->flags.idle) {
+        return Py_BuildValue("OOi", th->main, Py_None, th->runcount - 1);
+    }
+    return Py_BuildValue("OOi", th->main, th->current, th->runcount);
 }
 
 /* --- trace and profile functions --- */

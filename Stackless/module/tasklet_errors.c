@@ -15,9 +15,8 @@
 #include "slp_idle.h"
 #include "slp_module.h"
 
-/* Deliver `bomb` (stolen) when `t`, which is not current, runs next: it becomes runnable. */
-static void
-arm(PyTaskletObject *t, PyObject *bomb)
+void
+slp_tasklet_arm(PyTaskletObject *t, PyObject *bomb)
 {
     slp_thread *th = t->thread;
     PyTaskletObject *head = slp_ring_head(th);
@@ -73,7 +72,7 @@ slp_thread_read_letters(slp_thread *th)
             status = -1;
         }
         else if (t->thread->tstate != NULL && slp_tasklet_alive(t) && t->thread->current != t) {
-            arm(t, bomb);
+            slp_tasklet_arm(t, bomb);
         }
         else {
             Py_DECREF(bomb);   /* it has ended meanwhile */
@@ -160,7 +159,7 @@ raise_in(slp_thread *th, PyTaskletObject *t, const char *method, PyObject *bomb,
         }
         Py_RETURN_NONE;
     }
-    arm(t, bomb);
+    slp_tasklet_arm(t, bomb);
     /* What was dropped may have run any code, even the tasklet itself. */
     if (!here && !pending && t->thread->tstate != NULL && t->next != NULL && !t->flags.blocked) {
         slp_tasklet_make_next(t);
@@ -253,10 +252,7 @@ slp_tasklet_kill(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObje
             return NULL;
         }
     }
-    PyObject *none = PyTuple_New(0);
-    PyObject *bomb = none != NULL ? slp_bomb_from_class(SLP_TASKLET_EXIT, none) : NULL;
-    Py_XDECREF(none);
-    return raise_in(th, SLP_TASKLET(self), "kill", bomb, pending, soft);
+    return raise_in(th, SLP_TASKLET(self), "kill", slp_bomb_exit(), pending, soft);
 }
 
 const char slp_raise_exception_doc[] =

@@ -92,7 +92,11 @@ slp_channel_setstate(PyObject *self, PyObject *state)
     if (!PyTuple_Check(state)) {
         return slp_refuse_image(WHAT, "its state is %.200s", Py_TYPE(state)->tp_name);
     }
-    if (!PyArg_ParseTuple(state, "iiO!O:channel", &balance, &flags, &PyList_Type, &queue, &attributes)) {
+    if (PyTuple_GET_SIZE(state) != 4) {
+        return slp_refuse_image(WHAT, "its state has %zd items", PyTuple_GET_SIZE(state));
+    }
+    if (!PyArg_ParseTuple(state, "iiO!O:channel.__setstate__", &balance, &flags, &PyList_Type, &queue,
+                          &attributes)) {
         return NULL;
     }
     int preference = (flags >> 1 & 3) == 3 ? -1 : flags >> 1 & 3;

@@ -263,6 +263,21 @@ class TestScheduleCallback(CallbackCase):
                                     ("kill", "run", "switch")] + ["thrown at oneself"])
         self.assertEqual((paused.alive, victim.alive, self.unraisable), (False, False, []))
 
+    def test_who_is_about_to_run_stays(self):
+        def callback(prev, next):
+            for t in prev, next:
+                with self.assertRaises(RuntimeError) as caught:
+                    t.remove()
+                self.log.append(str(caught.exception))
+
+        tasklet(schedule)()
+        stackless.set_schedule_callback(callback)
+        schedule()
+        stackless.set_schedule_callback(None)
+        run()
+        self.assertEqual(self.log[:2], ["remove(): tasklet is the main tasklet of its thread",
+                                        "remove(): tasklet is about to run"])
+
     def test_every_thread_of_the_interpreter_is_watched(self):
         def work():
             tasklet(int)()

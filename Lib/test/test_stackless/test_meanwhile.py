@@ -339,14 +339,20 @@ class TestPinned(MeanwhileCase):
         self.assertIs(type(t), Named)
         self.assertEqual(t.attribute, "kept")
         self.assertEqual(sys.getrefcount(Named), references)
-        # Once more: now the base drops all but the object.
+        # Nobody but itself refers to it now.
+        reference = weakref.ref(t)
         del t
-        t = gc.garbage.pop()
+        gc.collect()
+        self.assertEqual(gc.garbage, [])
+        t = reference()
         self.assertIs(type(t), Named)
+        self.assertEqual(t.attribute, "kept")
         self.assertEqual(sys.getrefcount(Named), references)
         ends.append(True)
         t.run()
         self.assertFalse(t.alive)
+        del t
+        self.assertIsNone(reference())
 
 
 class TestCAPI(MeanwhileCase):

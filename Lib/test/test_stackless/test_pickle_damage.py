@@ -256,6 +256,8 @@ class TestStates(LeavesNoTasklets, unittest.TestCase):
                       (-2**31, 0, [], None), (-2, 0, [t, t], None)):
             with self.assertRaises((ValueError, TypeError, OverflowError)):
                 channel().__setstate__(state)
+        with self.assertRaisesRegex(ValueError, "cannot unpickle a channel: its state has 3 items"):
+            channel().__setstate__((0, 0, []))
 
 
 def mutate(random, state):

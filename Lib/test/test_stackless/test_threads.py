@@ -2,13 +2,14 @@
 
 import _thread
 import ctypes
+import sys
 import threading
 import time
 import unittest
 from operator import call
 
 import stackless
-from stackless import channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
+from stackless import atomic, channel, getcurrent, getmain, run, schedule, schedule_remove, tasklet
 
 from . import interpreters
 from .cases import LeavesNoTasklets, needs_soft_switches
@@ -245,6 +246,78 @@ class TestSleeping(ThreadCase):
             self.assertTrue(t.is_main or t.thread_id != thread.ident, t)
         ch.send(None)
         thread.finish()
+
+    def test_what_other_threads_are_told_of_a_sleeper(self):
+        ch = channel()
+        thread = self.sleeper(ch)
+        self.wait_until(lambda: stackless.get_thread_info(thread.ident) == (self.main, None, 0))
+        # Woken, but this thread does not let it run yet.
+        with atomic():
+            ch.send(1)
+            self.assertEqual(stackless.get_thread_info(thread.ident), (self.main, None, 1))
+        ch.send(None)
+        thread.finish()
+
+    def test_a_sleeper_has_the_frames_of_who_waits(self):
+        """Main's, or those of the caller of run()."""
+        def names():
+            frame = sys._current_frames().get(thread.ident)
+            found = []
+            while frame is not None:
+                found.append(frame.f_code.co_name)
+                frame = frame.f_back
+            return found
+
+        ch = channel()
+        thread = self.sleeper(ch)
+        self.wait_until(names)
+        self.assertEqual(names()[:2], ["body", "body"])
+        ch.send(None)
+        thread.finish()
+        self.assertEqual(names(), [])
+
+        def waits():
+            run(threadblock=True)
+
+        def works():
+            tasklet(lambda: (ch.receive(), getmain().insert()))()
+            waits()
+
+        thread = self.start(works)
+        self.wait_until(lambda: names()[:2] == ["waits", "works"])
+        ch.send(None)
+        thread.finish()
+
+    def test_schedule_callbacks_do_not_see_the_idle_tasklet(self):
+        def callback(prev, next):
+            if threading.get_ident() == thread.ident:
+                self.log.append((prev.name, next.name))
+
+        def works():
+            started.wait(PATIENCE)
+            getmain().name = "main"
+            t = tasklet(lambda: self.log.append(ch.receive()))()
+            t.name = "t"
+            t.run()
+            self.log.append(ch.receive())
+            self.log.append(ch.receive())
+
+        ch = channel()
+        started = threading.Event()
+        thread = self.start(works)
+        stackless.set_schedule_callback(callback)
+        self.addCleanup(stackless.set_schedule_callback, None)
+        started.set()
+        expected = [("main", "t"), ("t", "main")]
+        # Who runs when a value comes; the last time nobody else has run in between.
+        for balance, events in (-2, [("main", "t"), 0]), (-1, [("t", "main"), 1]), (-1, [2]):
+            self.wait_until(lambda: ch.balance == balance
+                            and stackless.get_thread_info(thread.ident)[1:] == (None, 0))
+            self.assertEqual(self.log, expected)
+            ch.send(events[-1])
+            expected += events
+        thread.finish()
+        self.assertEqual(self.log, expected)
 
 
 class TestThreadblock(ThreadCase):
@@ -498,6 +571,121 @@ class TestSignals(unittest.TestCase):
         ''')
         self.assertEqual(print_, "from the handler\n")
 
+    def while_asleep(self, program):
+        """What a program prints, in which interrupt() sends SIGINT as soon as somebody waits in ch.receive()."""
+        return interpreters.check_python(self, '-c', f'''if True:
+            import contextvars, os, signal, sys, threading, traceback
+            from stackless import channel, getcurrent, getmain, run, set_error_handler, tasklet
+            ch, done = channel(), threading.Event()
+
+            def interrupt():
+                def body():
+                    # A signal is not lost between the two.
+                    while ch.balance == 0:
+                        pass
+                    os.kill(os.getpid(), signal.SIGINT)
+                    done.wait({PATIENCE})
+
+                threading.Thread(target=body).start()
+        ''' + program + '''
+            done.set()
+        ''')
+
+    def test_the_error_handler_is_not_asked(self):
+        """No tasklet has ended, and who waits is interrupted."""
+        self.assertEqual(self.while_asleep('''
+            set_error_handler(lambda *args: print("handler"))
+            interrupt()
+            try:
+                ch.receive()
+            except KeyboardInterrupt as error:
+                print("interrupted", ch.balance, [f.name for f in traceback.extract_tb(error.__traceback__)])
+        '''), "interrupted 0 ['<module>']\n")
+
+    def test_a_handler_that_raises_what_ends_tasklets(self):
+        for error in "TaskletExit", "SystemExit", "ValueError":
+            self.assertEqual(self.while_asleep(f'''
+            def handler(*args):
+                raise {error}("from the handler")
+
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            try:
+                ch.receive()
+            except BaseException as error:
+                print(repr(error), ch.balance)
+            '''), f"{error}('from the handler') 0\n")
+
+    def test_it_goes_to_who_waits_in_run(self):
+        self.assertEqual(self.while_asleep('''
+            def waits():
+                try:
+                    run(threadblock=True)
+                except KeyboardInterrupt:
+                    print("interrupted", getcurrent() is w, main_waits.balance)
+                main_waits.send(None)
+
+            main_waits = channel()
+            w = tasklet(waits)()
+            t = tasklet(ch.receive)()
+            interrupt()
+            main_waits.receive()
+            print(t.blocked)
+            t.kill()
+        '''), "interrupted True -1\nTrue\n")
+
+    def test_what_a_handler_sees(self):
+        """The frames of who waits, and its context."""
+        self.assertEqual(self.while_asleep('''
+            variable = contextvars.ContextVar("variable")
+            variable.set("value")
+
+            def handler(number, frame):
+                print(frame is waiting, frame.f_code.co_name)
+                here = sys._getframe()
+                print(here.f_back is frame, variable.get())
+                variable.set("changed")
+                kept.append(here)
+                ch.send("from the handler")
+
+            def wait():
+                global waiting
+                waiting = sys._getframe()
+                interrupt()
+                return ch.receive()
+
+            kept = []
+            ch.preference = 1   # the handler goes on
+            signal.signal(signal.SIGINT, handler)
+            print(wait(), variable.get())
+            print(kept[0].f_back is waiting, kept[0].f_back.f_back.f_code.co_name)
+        '''), "True wait\nTrue value\nfrom the handler changed\nTrue <module>\n")
+
+    def test_a_handler_that_switches(self):
+        """The frames of who waits are no longer below when that one runs."""
+        self.assertEqual(self.while_asleep('''
+            def names(frame):
+                while frame is not None:
+                    yield frame.f_code.co_name
+                    frame = frame.f_back
+
+            def handler(*args):
+                print(*names(sys._getframe()))
+                tasklet(print)("other")
+                run()
+                print(*names(sys._getframe()))
+                ch.send("sent")
+                print(*names(sys._getframe()))
+
+            def wait():
+                return ch.receive()
+
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            print(wait())
+            run()
+        '''), "handler wait <module>\nother\nhandler\nsent\nhandler\n")
+
 
 @needs_soft_switches
 class TestBindThread(ThreadCase):
@@ -584,6 +772,64 @@ class TestBindThread(ThreadCase):
         run()
         ch.send("value")
         self.assertEqual((self.log, ch.balance), (["value"], 0))
+
+    def test_a_receiver_that_was_passed_over(self):
+        """It gets no value that nobody has sent."""
+        def receives():
+            try:
+                self.log.append(ch.receive())
+            except RuntimeError as error:
+                self.log.append(str(error))
+
+        ch = channel()
+        self.finished(lambda: (setattr(self, "t", tasklet(receives)()), self.t.run()))
+        t = tasklet(ch.send)("value")
+        run()
+        self.assertEqual((ch.balance, ch.queue), (1, t))
+        self.t.bind_thread()
+        self.t.run()
+        self.assertEqual(self.log, ["receive() was given up: the tasklet's thread had ended when somebody sent"])
+        self.assertEqual(ch.receive(), "value")
+        run()
+
+    def test_what_a_dead_thread_has_sent_is_received(self):
+        """The senders go on when somebody takes them over."""
+        def sends(value):
+            ch.send(value)
+            self.log.append("sent")
+
+        def works():
+            self.senders = [tasklet(sends)(n) for n in range(2)] + [tasklet(ch.send_exception)(KeyError, "text")]
+            run()
+
+        ch = channel()
+        self.finished(works)
+        self.assertEqual(ch.balance, 3)
+        self.assertEqual([ch.receive(), ch.receive()], [0, 1])
+        with self.assertRaisesRegex(KeyError, "text"):
+            next(ch)
+        self.assertEqual(ch.balance, 0)
+        for t in self.senders:
+            self.assertFalse(t.blocked)
+            t.bind_thread()
+            t.run()
+        self.assertEqual(self.log, ["sent", "sent"])
+
+    def test_a_sender_of_a_dead_thread_that_nobody_holds(self):
+        """It is freed when its value is taken, and what it drops may use the channel."""
+        class Last:
+            def __del__(self):
+                tasklet(ch.send)("from the destructor")
+                run()
+
+        def sends(last):
+            ch.send("value")
+
+        ch = channel()
+        self.finished(lambda: (tasklet(sends)(Last()), run()))
+        self.assertEqual([ch.receive(), ch.balance], ["value", 1])
+        self.assertEqual([ch.receive(), ch.balance], ["from the destructor", 0])
+        run()
 
 
 class TestForeignThreads(ThreadCase):

@@ -1,7 +1,11 @@
 """run() with a limit: who is interrupted, when, and how it goes on."""
 
+import _imp
 import gc
+import importlib
+import os
 import sys
+import tempfile
 import unittest
 from operator import call
 
@@ -1004,6 +1008,89 @@ class TestObstacles(WatchdogCase):
         t = self.interrupted_in(function, ignore_nesting=True)
         self.assertIs(t.frame.f_code, step.__code__)
         self.finish(t)
+
+
+class TestImports(WatchdogCase):
+    """Other threads wait for the locks that an import holds, and other tasklets find the module half made."""
+
+    def setUp(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        with open(os.path.join(folder, "slow_to_import.py"), "w") as file:
+            file.write("numbers = []\nfor number in range(2000):\n    numbers.append(number)\nready = True\n")
+        sys.path.insert(0, folder)
+        self.addCleanup(sys.path.remove, folder)
+        self.addCleanup(sys.modules.pop, "slow_to_import", None)
+
+    def interruptions(self, function, *args, ticks=1, **options):
+        """Run function(*args) in a tasklet: for each interruption, is the import lock held, and how much of the module
+        is there?"""
+        sys.modules.pop("slow_to_import", None)
+        seen = set()
+        tasklet(function)(*args)
+        while (interrupted := run(ticks, **options)) is not None:
+            module = sys.modules.get("slow_to_import")
+            seen.add((_imp.lock_held(), "none" if module is None else "all" if hasattr(module, "ready") else "half"))
+            if module is not None and hasattr(module, "ready"):
+                interrupted.kill()
+                break
+            interrupted.insert()
+        self.assertTrue(seen)
+        return seen
+
+    def statement(self):
+        import slow_to_import
+        self.assertTrue(slow_to_import.ready)
+
+    def deep(self, function, levels=50):
+        return self.deep(function, levels - 1) if levels else function()
+
+    def test_they_are_not_interrupted(self):
+        for function, *args in ([self.statement], [importlib.import_module, "slow_to_import"],
+                                [__import__, "slow_to_import"], [self.deep, self.statement]):
+            def body():
+                function(*args)
+                spin()
+
+            for options in {}, {"ticks": 10}, {"totaltimeout": True}, {"ticks": 10, "max_seconds": 1e-9}:
+                with self.subTest(function=function, options=options):
+                    self.assertLessEqual(self.interruptions(body, **options), {(False, "none"), (False, "all")})
+
+    def test_the_next_one_gets_no_more_than_its_slice(self):
+        def other():
+            for _ in range(50):
+                got.append("slow_to_import" in sys.modules)
+
+        for options in {}, {"totaltimeout": True}:
+            with self.subTest(options=options):
+                got = []
+                sys.modules.pop("slow_to_import", None)
+                tasklet(self.statement)()
+                t = tasklet(other)()
+                while (interrupted := run(100, **options)) is not t:
+                    interrupted.insert()
+                self.assertLessEqual(len(got), 0 if options else 20)
+                self.assertLessEqual(set(got), {True})
+                t.kill()
+
+    def test_code_of_the_module_is_if_nesting_is_ignored(self):
+        """But never that of importlib, which holds the lock of all imports."""
+        for nested in False, True:
+            with self.subTest(nested=nested):
+                function, args = (call, (self.statement,)) if nested else (self.statement, ())
+                seen = self.interruptions(function, *args, ignore_nesting=True)
+                self.assertIn((False, "half"), seen)
+                self.assertLessEqual({lock for lock, _ in seen}, {False})
+
+    def test_a_stack_is_shown_by_a_module_that_is_whole(self):
+        """It is imported at the first need."""
+        output = check_python(self, "-c", """if True:
+            from stackless import *
+            def f():
+                print(getcurrent().stack()[-1].name)
+            for _ in range(3): tasklet(f)()
+            while t := run(1, ignore_nesting=True): t.insert()
+        """)
+        self.assertEqual(output, "f\n" * 3)
 
 
 class TestTracing(WatchdogCase):
