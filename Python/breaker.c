@@ -39,7 +39,7 @@ recompute_async_exc(PyInterpreterState *interp)
 {
     PyThreadState *p = PyInterpreterState_ThreadHead(interp);
     while (p != NULL && p->async_exc == NULL
-           && (slp_thread_peek(p) == NULL || slp_thread_peek(p)->letters == NULL)) {
+           && (slp_thread_peek(p) == NULL || !slp_thread_has_letters(slp_thread_peek(p)))) {
         p = PyThreadState_Next(p);
     }
     interp->ceval.pending.async_exc = p != NULL;
@@ -102,7 +102,7 @@ slp_handle_breaker(PyThreadState *tstate)
     if (SLP_UNLIKELY(slp_alarms_set != 0)) {
         answer_alarm(tstate);
     }
-    if (SLP_UNLIKELY(th != NULL && th->letters != NULL) && answer_letters(tstate, th) < 0) {
+    if (SLP_UNLIKELY(th != NULL && slp_thread_has_letters(th)) && answer_letters(tstate, th) < 0) {
         return -1;
     }
     if (tstate->async_exc != NULL) {

@@ -14,10 +14,10 @@
  *
  * Who sleeps is a tasklet of its own, made for the occasion, whose function is C code.  So the ring has a
  * head as always, the tasklet that blocked is suspended as always, signal handlers may do what any code may
- * (send, insert, even switch), and what they raise goes where the exceptions of tasklets go.  It shows as
- * little as can be: it has the waker's context, the waker's frames stand below it, schedule callbacks and
- * other threads do not see it.  But signal handlers run as it; one that switches makes it a tasklet like any
- * other, until it sleeps again.
+ * (send, insert, even switch), and what they raise goes the way of what tasklets raise.  It shows as little
+ * as can be: it has the waker's context, the waker's frames stand below it, schedule callbacks and other
+ * threads do not see it.  But signal handlers run as it; one that switches makes it a tasklet like any
+ * other, until it sleeps again or ends.
  *
  * Could another thread make a tasklet runnable?  Yes, if one of the interpreter does anything but to sleep
  * here: it may run Python code, be inside a system call or wait for a lock, and it need not have
@@ -36,23 +36,19 @@ bool slp_idle_others_can_run(slp_thread *th);
 /* Has the interpreter got more than this thread? */
 bool slp_idle_has_others(slp_thread *th);
 
-/* Put a new idle tasklet into the ring, just before the current tasklet.  Runs no other code.  Borrowed;
- * NULL with MemoryError. */
-struct PyTaskletObject *slp_idle_start(slp_thread *th);
+/* Put a new idle tasklet into the ring, just before the current tasklet, in the context of `waker`.  Runs no
+ * other code.  Borrowed; NULL with MemoryError. */
+struct PyTaskletObject *slp_idle_start(slp_thread *th, struct PyTaskletObject *waker);
 
 /* End the sleep of a thread that sleeps. */
 SLP_COLD void slp_idle_wake(slp_thread *th);
 
-/* A signal handler switches, so that the idle tasklet is left, which is one like any other from now on. */
-SLP_COLD void slp_idle_left(slp_thread *th);
+/* A signal handler switches, so that the idle tasklet `t` is left, which is one like any other from now on.
+ * */
+SLP_COLD void slp_idle_left(struct PyTaskletObject *t);
 
-/* `t` ran before the thread fell asleep: schedule callbacks want to know when somebody else wakes up. */
-static inline void
-slp_idle_fell_asleep(slp_thread *th, struct PyTaskletObject *t)
-{
-    if (th->watch & SLP_WATCH_SCHEDULE)
-        Py_XSETREF(th->slept, (struct PyTaskletObject *)Py_NewRef((PyObject *)t));
-}
+/* th->shown_above is set, and the waker is no longer to be shown. */
+SLP_COLD void slp_idle_hide_waker(slp_thread *th);
 
 /* Let all who sleep in this interpreter look again whether anybody can wake them. */
 void slp_idle_look_again(PyInterpreterState *interp);

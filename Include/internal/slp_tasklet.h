@@ -57,6 +57,8 @@ typedef struct slp_tasklet_extra {
     uint64_t switch_count;             /* times it was switched to, that were counted */
     void *user_data;                   /* the host's (PyTasklet_SetUserData), or NULL */
     void (*destroy)(void *);           /* what is done to it at the end, or NULL */
+    struct PyTaskletObject *slept;     /* strong; of an idle tasklet, who ran before the thread fell asleep,
+                                          for schedule callbacks; or NULL */
 } slp_tasklet_extra;
 
 struct PyTaskletObject {
@@ -172,13 +174,16 @@ slp_pinned_finalizes(const PyTaskletObject *t)
     return Py_TYPE(t)->tp_finalize == slp_pinned_finalize;
 }
 
-/* It becomes pinned: a finalizer that has been called already is due again. */
+/* It becomes pinned, and the collector has looked at it. */
+SLP_COLD void slp_pinned_begin_again(PyTaskletObject *t);
+
+/* It becomes pinned.  May allocate, runs no code. */
 static inline void
 slp_pinned_begin(PyTaskletObject *t)
 {
     t->flags.pinned = 1;
-    if (SLP_LIKELY(slp_pinned_finalizes(t)))
-        _Py_AS_GC(t)->_gc_prev &= ~_PyGC_PREV_MASK_FINALIZED;
+    if (SLP_UNLIKELY(_Py_AS_GC(t)->_gc_prev & (_PyGC_PREV_MASK_FINALIZED | _PyGC_PREV_MASK_COLLECTING)))
+        slp_pinned_begin_again(t);
 }
 
 /* The calling thread ends, or its interpreter: raise TaskletExit in all its pinned tasklets.  What is

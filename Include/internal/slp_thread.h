@@ -78,10 +78,10 @@ typedef struct slp_thread {
     _PyStackChunk *spare_heap;         /* a freed heap chunk, or NULL (slp_frame.h) */
     slp_interp *interp;                /* held, that of the thread state */
     slp_letter *letters;               /* from other threads, the oldest first */
+    PyObject *survivors;               /* strong; a list of tasklets that the collector may take for garbage,
+                                          held until it is done (Stackless/core/pinned.c); or NULL */
     PyThread_type_lock bell;           /* what the thread sleeps on, locked; NULL: never slept (slp_idle.h) */
     _PyInterpreterFrame *shown_above;  /* the idle tasklet's frame, while it shows the waker's below */
-    struct PyTaskletObject *slept;     /* strong; who ran before it fell asleep, for schedule callbacks, or
-                                          NULL */
     bool naps;                         /* it sleeps until a deadline */
     bool asleep;                       /* it sleeps, and nobody has woken it yet */
     int blocked_count;                 /* its tasklets that wait on channels */
@@ -106,11 +106,22 @@ slp_thread_peek(PyThreadState *tstate)
 /* The state of `tstate`, made with its main tasklet on first use.  NULL with MemoryError. */
 slp_thread *slp_thread_get(PyThreadState *tstate);
 
-/* Deliver the letters: 0, or -1 with the exception that one brings for the current tasklet. */
+/* Is there anything for slp_thread_read_letters()? */
+static inline bool
+slp_thread_has_letters(const slp_thread *th)
+{
+    return th->letters != NULL || th->survivors != NULL;
+}
+
+/* Deliver the letters, and let go of survivors: 0, or -1 with the exception that one brings for the current
+ * tasklet. */
 int slp_thread_read_letters(slp_thread *th);
 
 /* Throw them away. */
 void slp_thread_drop_letters(slp_thread *th);
+
+/* Let go of th->survivors, unless the collector runs.  May run any code. */
+void slp_thread_drop_survivors(slp_thread *th);
 
 /* Free the memory of a struct without holders. */
 void slp_thread_free(slp_thread *th);

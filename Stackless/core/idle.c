@@ -8,6 +8,7 @@
  */
 #include "slp_idle.h"
 
+#include "slp_bomb.h"
 #include "slp_scheduler.h"
 #include "slp_shims.h"
 
@@ -64,35 +65,59 @@ slp_idle_look_again(PyInterpreterState *interp)
 
 /* --- what is seen of it --- */
 
-/* Whoever asks for the frames of a thread that sleeps (sys._current_frames(), a signal handler, a debugger in
- * there) finds those of the waker below the idle tasklet's only one. */
+/* Whoever asks for the frames of a thread that sleeps (sys._current_frames(), a signal handler, a debugger
+ * in there) finds those of the waker below the idle tasklet's only one.  They are there as long as it is
+ * the waker and nobody runs. */
 static void
 show_waker(slp_thread *th)
 {
-    PyTaskletObject *me = th->current;
     _PyInterpreterFrame *base = th->tstate->cframe->current_frame;
-    assert(slp_is_shim(base) && base->previous == NULL && th->shown_above == NULL);
+    assert(th->current->flags.idle && slp_is_shim(base) && base->previous == NULL && th->shown_above == NULL);
     base->previous = slp_scheduler_waker(th)->frame;
     th->shown_above = base;
-    if (!me->flags.idle) {
-        /* It was a signal handler meanwhile, and falls asleep again. */
-        me->flags.idle = 1;
-        slp_idle_fell_asleep(th, me);
-    }
 }
 
-static void
-hide_waker(slp_thread *th)
+void
+slp_idle_hide_waker(slp_thread *th)
 {
     th->shown_above->previous = NULL;
     th->shown_above = NULL;
 }
 
 void
-slp_idle_left(slp_thread *th)
+slp_idle_left(PyTaskletObject *t)
 {
-    hide_waker(th);
-    th->current->flags.idle = 0;
+    if (t->thread->shown_above != NULL) {
+        slp_idle_hide_waker(t->thread);
+    }
+    t->flags.idle = 0;
+}
+
+/* The context of the waker: a new reference; NULL without memory, and no exception. */
+static PyObject *
+context_of(PyTaskletObject *waker)
+{
+    PyObject **slot = slp_context_slot(waker);
+    if (*slot == NULL) {
+        *slot = PyContext_New();
+        PyErr_Clear();
+    }
+    return Py_XNewRef(*slot);
+}
+
+/* `me` was a signal handler that has switched, and sleeps again.  May run any code. */
+static void
+fall_asleep_again(slp_thread *th, PyTaskletObject *me)
+{
+    PyThreadState *tstate = th->tstate;
+    me->flags.idle = 1;
+    if (me->extra != NULL) {
+        Py_CLEAR(me->extra->slept);
+    }
+    PyObject *old = tstate->context;
+    tstate->context = context_of(slp_scheduler_waker(th));
+    tstate->context_ver++;
+    Py_XDECREF(old);
 }
 
 /* --- the sleep --- */
@@ -100,7 +125,7 @@ slp_idle_left(slp_thread *th)
 void
 slp_idle_wake(slp_thread *th)
 {
-    assert(th->asleep);
+    assert(th->asleep && th->tstate != NULL);
     th->asleep = false;
     PyThread_release_lock(th->bell);
 }
@@ -138,7 +163,7 @@ sleep_for(slp_thread *th, PY_TIMEOUT_T microseconds)
     th->asleep = false;
     int result = Py_MakePendingCalls();
     if (th->shown_above != NULL) {
-        hide_waker(th);
+        slp_idle_hide_waker(th);
     }
     return result;
 }
@@ -156,6 +181,16 @@ time_left(slp_thread *th)
     return left > 0 ? (PY_TIMEOUT_T)(left / 1000 + 1) : 0;
 }
 
+/* May `me` sleep?  Signal handlers may have changed all that this depends on. */
+static bool
+has_to_sleep(slp_thread *th, PyTaskletObject *me)
+{
+    while (!me->flags.idle) {
+        fall_asleep_again(th, me);
+    }
+    return me->next == me && slp_scheduler_waker_stays(th) && slp_idle_others_can_run(th);
+}
+
 /* The function of an idle tasklet. */
 static PyObject *
 idle(PyObject *self, PyObject *noargs)
@@ -166,8 +201,8 @@ idle(PyObject *self, PyObject *noargs)
     }
     PyTaskletObject *me = th->current;
     PY_TIMEOUT_T look = FIRST_LOOK;
-    /* A signal handler that switches may have changed who the waker is. */
-    while (me->next == me && slp_scheduler_waker_stays(th) && slp_idle_others_can_run(th)) {
+    slp_thread_drop_survivors(th);
+    while (has_to_sleep(th, me)) {
         PY_TIMEOUT_T left = time_left(th);
         if (left == 0) {
             break;
@@ -177,6 +212,8 @@ idle(PyObject *self, PyObject *noargs)
         int status = sleep_for(th, left > 0 && (limit < 0 || left < limit) ? left : limit);
         th->naps = false;
         if (status < 0) {
+            /* The waker gets it, unless the handler has switched and was killed since. */
+            me->flags.idle |= !PyErr_ExceptionMatches(SLP_TASKLET_EXIT);
             return NULL;
         }
         look = Py_MIN(2 * look, LAST_LOOK);
@@ -187,7 +224,7 @@ idle(PyObject *self, PyObject *noargs)
 static PyMethodDef idle_method = {"idle", idle, METH_NOARGS, NULL};
 
 PyTaskletObject *
-slp_idle_start(slp_thread *th)
+slp_idle_start(slp_thread *th, PyTaskletObject *waker)
 {
     /* The collector would run any code. */
     int collecting = PyGC_Disable();
@@ -197,7 +234,13 @@ slp_idle_start(slp_thread *th)
     int error = -1;
     if (t != NULL && function != NULL && noargs != NULL) {
         t->flags.idle = 1;
-        t->context = Py_XNewRef(*slp_context_slot(slp_scheduler_waker(th)));
+        t->context = context_of(waker);
+        if (th->watch & SLP_WATCH_SCHEDULE) {
+            slp_tasklet_extra *extra = slp_tasklet_get_extra(t);
+            if (extra != NULL) {
+                extra->slept = (PyTaskletObject *)Py_NewRef(th->current);
+            }
+        }
         error = slp_tasklet_make_stack(t, function, noargs, NULL);
     }
     Py_XDECREF(function);

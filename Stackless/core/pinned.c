@@ -13,8 +13,10 @@
  *       └──────────────────  kept    holds a reference to itself, which no collection finds
  *          it runs
  *
- * That reference is what makes it safe: the collector finalizes an object once only, and clears what
- * survivors of the same cycle hold.  So when it begins to wait again, its finalizer is due again.
+ * The collector finalizes an object once only, and clears what survivors of the same cycle hold.  That
+ * reference makes a survivor safe, until it runs.  When it begins to wait again, its finalizer is due again;
+ * and if the same collection is still under way, which may not ask again, its thread holds it until that is
+ * over (th->survivors).
  *
  * The same is done to all pinned tasklets of a thread that ends, and of the thread that ends an interpreter,
  * while Python code can still run.
@@ -87,6 +89,35 @@ keep_for_ever(PyTaskletObject *t)
     keep(t);
     if (garbage == NULL || PyList_Append(garbage, (PyObject *)t) < 0) {
         PyErr_Clear();
+    }
+}
+
+void
+slp_pinned_begin_again(PyTaskletObject *t)
+{
+    PyGC_Head *head = _Py_AS_GC(t);
+    slp_thread *th = t->thread;
+    if (slp_pinned_finalizes(t)) {
+        head->_gc_prev &= ~_PyGC_PREV_MASK_FINALIZED;
+    }
+    if (head->_gc_prev & _PyGC_PREV_MASK_COLLECTING) {
+        /* Garbage of the collection under way, which may have finalized it already. */
+        if (th->survivors == NULL) {
+            th->survivors = PyList_New(0);
+        }
+        if (th->survivors == NULL || PyList_Append(th->survivors, (PyObject *)t) < 0) {
+            PyErr_Clear();
+            keep(t);
+        }
+        _PyEval_SignalAsyncExc(th->tstate->interp);
+    }
+}
+
+void
+slp_thread_drop_survivors(slp_thread *th)
+{
+    if (!th->tstate->interp->gc.collecting) {
+        Py_CLEAR(th->survivors);
     }
 }
 
@@ -170,22 +201,17 @@ is_listed(PyObject *list, PyObject *t)
     return false;
 }
 
-/* Kill those of the list that have not refused yet, and list those that do.  -1 with MemoryError, 0 if there
- * was none to kill. */
-static int
-end_listed(slp_thread *th, PyObject *list, PyObject *refused)
+/* Kill those of the list that have not been given up: those are in `garbage`.  False: there was none. */
+static bool
+end_listed(slp_thread *th, PyObject *list, PyObject *garbage)
 {
-    int killed = 0;
+    bool killed = false;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *t = PyList_GET_ITEM(list, i);
-        if (is_listed(refused, t)) {
-            continue;
-        }
-        killed = 1;
-        if (!end_one(th, (PyTaskletObject *)t)) {
-            keep_for_ever((PyTaskletObject *)t);
-            if (PyList_Append(refused, t) < 0) {
-                return -1;
+        if (!is_listed(garbage, t)) {
+            killed = true;
+            if (!end_one(th, (PyTaskletObject *)t)) {
+                keep_for_ever((PyTaskletObject *)t);
             }
         }
     }
@@ -195,7 +221,8 @@ end_listed(slp_thread *th, PyObject *list, PyObject *refused)
 void
 slp_pinned_end_all(slp_thread *th)
 {
-    if (!th->has_carriers || th->ender != NULL || th->tstate->interp->gc.garbage == NULL) {
+    PyObject *garbage = th->tstate->interp->gc.garbage;
+    if (!th->has_carriers || th->ender != NULL || garbage == NULL) {
         return;
     }
     PyObject *type, *value, *traceback;
@@ -203,17 +230,17 @@ slp_pinned_end_all(slp_thread *th)
     th->switch_trap = 0;
     th->watch &= ~SLP_WATCH_TRAP;
     th->ender = th->current;
-    PyObject *refused = PyList_New(0);
-    int killed = refused != NULL ? 1 : -1;
+    Py_INCREF(garbage);
+    bool killed = true;
     /* What they do when they end may pin further ones. */
-    for (int i = 0; i < ATTEMPTS && killed > 0; i++) {
+    for (int i = 0; i < ATTEMPTS && killed; i++) {
         PyObject *list = slp_carrier_list_pinned(th);
         slp_scheduler_pause_others(th);
-        killed = list != NULL ? end_listed(th, list, refused) : -1;
+        killed = list != NULL && end_listed(th, list, garbage);
         Py_XDECREF(list);
     }
     slp_scheduler_pause_others(th);
-    Py_XDECREF(refused);
+    Py_DECREF(garbage);
     th->ender = NULL;
     PyErr_Clear();
     PyErr_Restore(type, value, traceback);

@@ -214,8 +214,8 @@ slp_switch_carriers(PyThreadState *tstate, slp_thread *th, _PyInterpreterFrame *
     PyTaskletObject *left = th->current;
     slp_carrier *here = th->carrier;
     assert(left != th->next);
-    if (SLP_UNLIKELY(th->shown_above != NULL)) {
-        slp_idle_left(th);
+    if (SLP_UNLIKELY(left->flags.idle)) {
+        slp_idle_left(left);
     }
     slp_save_state(tstate, left, frame);
     here->cframe = tstate->cframe;

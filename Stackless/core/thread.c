@@ -53,7 +53,7 @@ detach(void *data)
     PyTaskletObject *current = th->current;
     th->current = NULL;
     Py_XDECREF(current);
-    Py_CLEAR(th->slept);
+    Py_CLEAR(th->survivors);
     Py_CLEAR(th->next);
     Py_CLEAR(th->main);
     slp_thread_release(th);

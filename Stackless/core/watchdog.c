@@ -315,17 +315,31 @@ runs_modules(PyCodeObject *code)
     return false;
 }
 
-/* Is the current tasklet importing a module, so that frames of importlib are below?  With ignore_nesting
- * the code of the module can be interrupted. */
+/* Is any module being imported, by whomever?  importlib keeps locks for those, and forgets them at the end.
+ * */
+static bool
+anybody_imports(PyObject *globals)
+{
+    PyObject *locks = PyDict_GetItemString(globals, "_module_locks");
+    return locks == NULL || !PyDict_CheckExact(locks) || PyDict_GET_SIZE(locks) > 0;
+}
+
+/* Is the current tasklet importing a module, so that frames of importlib are below?  With ignore_nesting the
+ * code of the module can be interrupted. */
 static bool
 is_importing(const slp_thread *th, const _PyInterpreterFrame *frame)
 {
     PyObject *importlib = th->tstate->interp->importlib;
     PyObject *globals = importlib != NULL ? PyModule_GetDict(importlib) : NULL;
-    const _PyInterpreterFrame *top = frame;
+    if (frame->f_globals == globals) {
+        return true;
+    }
+    if (globals == NULL || !anybody_imports(globals)) {
+        return false;   /* the usual case, without a look at all frames */
+    }
     for (; frame != NULL; frame = frame->previous) {
         if (frame->f_globals == globals && !slp_is_shim(frame)
-            && (!ignores_nesting(th) || frame == top || !runs_modules(frame->f_code))) {
+            && (!ignores_nesting(th) || !runs_modules(frame->f_code))) {
             return true;
         }
     }

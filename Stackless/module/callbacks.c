@@ -1,7 +1,6 @@
 /* Callbacks, the error handler and the switch trap (slp_callbacks.h). */
 #include "slp_callbacks.h"
 
-#include "slp_idle.h"
 #include "slp_module.h"
 
 /* --- calling them --- */
@@ -49,23 +48,18 @@ call_hook(slp_thread *th, slp_schedule_hook_func *hook, PyTaskletObject *prev)
 static PyTaskletObject *
 tasklet_left(slp_thread *th)
 {
-    PyTaskletObject *current = th->current;
-    if (!current->flags.idle && !th->next->flags.idle) {
-        return (PyTaskletObject *)Py_NewRef(current);
-    }
-    if (!current->flags.idle) {
-        slp_idle_fell_asleep(th, current);
-        return NULL;
-    }
+    PyTaskletObject *prev = th->current;
     if (th->next->flags.idle) {
         return NULL;
     }
-    PyTaskletObject *slept = th->slept;
-    th->slept = NULL;
-    if (slept == th->next) {
-        Py_CLEAR(slept);
+    if (prev->flags.idle) {
+        if (prev->extra == NULL) {
+            return NULL;   /* there was no callback when the thread fell asleep */
+        }
+        /* None: a signal handler has switched, and was seen. */
+        prev = prev->extra->slept != NULL ? prev->extra->slept : prev;
     }
-    return slept;
+    return prev != th->next ? (PyTaskletObject *)Py_NewRef(prev) : NULL;
 }
 
 void

@@ -175,15 +175,15 @@ transfer(slp_thread *th, PyChannelObject *ch, PyObject *value, enum direction di
     assert(Py_REFCNT(ch) > 1);
     Py_DECREF(ch);
     slp_channel_check(ch);
-    slp_thread *partners = partner->thread;
     if (to_partner)
         slp_ring_insert(th, actor->next, partner);
-    else if (SLP_LIKELY(partners->tstate != NULL))
-        slp_ring_append(partners, partner);
-    if (SLP_UNLIKELY(partners->asleep))
-        slp_idle_wake(partners);
-    if (SLP_UNLIKELY(partners->tstate == NULL))
+    else if (SLP_LIKELY(partner->thread->tstate != NULL)) {
+        slp_ring_append(partner->thread, partner);
+        slp_idle_notify(partner->thread);
+    }
+    else {
         Py_DECREF(partner);   /* paused, for who takes it over; may run any code */
+    }
 
     if (to_partner || to_next) {
         slp_set_tempval(actor, result);

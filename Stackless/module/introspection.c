@@ -296,8 +296,8 @@ const char slp_stack_doc[] =
 "last.  Empty before it starts and after it has ended.\n\n"
 "    print(\"\".join(t.stack().format()))";
 
-/* The module that knows how to show frames, imported on first use.  The watchdog does not interrupt that:
- * another tasklet would find it half made. */
+/* The module that knows how to show frames, which the first call imports.  The watchdog does not interrupt
+ * that: another tasklet would find it half made. */
 static PyObject *
 import_inspection(void)
 {

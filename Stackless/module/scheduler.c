@@ -100,6 +100,8 @@ static PyTaskletObject *
 pop_runner(slp_thread *th)
 {
     PyTaskletObject *t = th->runners;
+    if (SLP_UNLIKELY(th->shown_above != NULL))
+        slp_idle_hide_waker(th);
     th->runners = t->runner_below;
     t->runner_below = NULL;
     t->flags.waits_in_run = 0;
@@ -150,7 +152,7 @@ slp_scheduler_waker_for(slp_thread *th, bool soft)
             raise_deadlock(th);
             return NULL;
         }
-        return slp_check_switch(th, soft) < 0 ? NULL : slp_idle_start(th);
+        return slp_check_switch(th, soft) < 0 ? NULL : slp_idle_start(th, next);
     }
     if (slp_check_switch(th, soft) < 0)
         return NULL;
@@ -247,7 +249,7 @@ sleep_instead(slp_thread *th, PyTaskletObject *ended)
 {
     if (ended->flags.idle || !slp_scheduler_waker_stays(th) || !slp_idle_others_can_run(th))
         return NULL;
-    PyTaskletObject *idle = slp_idle_start(th);
+    PyTaskletObject *idle = slp_idle_start(th, slp_scheduler_waker(th));
     if (idle == NULL)
         PyErr_Clear();
     return idle;
@@ -354,7 +356,7 @@ slp_scheduler_run_limited(slp_thread *th, const slp_limits *limits, bool threadb
             th->watchdog.overshoot = 0.0;
         Py_RETURN_NONE;
     }
-    if (slp_check_switch(th, soft) < 0 || (current->next == current && slp_idle_start(th) == NULL)
+    if (slp_check_switch(th, soft) < 0 || (current->next == current && slp_idle_start(th, current) == NULL)
         || slp_watchdog_arm(th, limits) < 0)
         return NULL;
     PyTaskletObject *next = current->next;

@@ -107,6 +107,7 @@ drop_extra(PyTaskletObject *t)
     slp_tasklet_extra *extra = t->extra;
     t->extra = NULL;
     Py_XDECREF(extra->name);
+    Py_XDECREF(extra->slept);
     if (extra->destroy != NULL) {
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
@@ -126,8 +127,10 @@ tasklet_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(t->tempval);
     Py_VISIT(t->context);
     Py_VISIT(t->exc_state.exc_value);
-    if (t->extra != NULL)
+    if (t->extra != NULL) {
         Py_VISIT(t->extra->name);
+        Py_VISIT(t->extra->slept);
+    }
     if (t->trace != NULL) {
         Py_VISIT(t->trace->traceobj);
         Py_VISIT(t->trace->profileobj);
@@ -190,9 +193,11 @@ free_object(PyTaskletObject *t)
 SLP_COLD static bool
 finish_pinned(PyTaskletObject *t)
 {
-    Py_SET_REFCNT(t, 1);
-    slp_pinned_finalize((PyObject *)t);
-    Py_SET_REFCNT(t, Py_REFCNT(t) - 1);
+    do {
+        Py_SET_REFCNT(t, 1);
+        slp_pinned_finalize((PyObject *)t);
+        Py_SET_REFCNT(t, Py_REFCNT(t) - 1);
+    } while (Py_REFCNT(t) == 0 && t->flags.pinned && t->thread->tstate != NULL);
     if (Py_REFCNT(t) == 0)
         return true;
     /* The base is about to drop the type of a subclass. */

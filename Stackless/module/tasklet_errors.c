@@ -60,6 +60,7 @@ int
 slp_thread_read_letters(slp_thread *th)
 {
     int status = 0;
+    slp_thread_drop_survivors(th);
     while (th->letters != NULL && status == 0) {
         slp_letter *letter = th->letters;
         PyTaskletObject *t = letter->tasklet;

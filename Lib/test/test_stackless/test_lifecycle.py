@@ -256,6 +256,33 @@ class TestDaemonThreads(LifeCase):
             say("end")
         ''', output='end\n')
 
+    def test_asleep_and_served_at_the_end(self):
+        """They are not woken: what they sleep on is theirs."""
+        self.ends('''
+            import os, time
+
+            class Last:
+                def __init__(self):
+                    self.channels, self.write = channels, os.write
+
+                def __del__(self):
+                    received = 0
+                    while self.channels:
+                        ch = self.channels.pop()
+                        if ch.balance > 0:
+                            received += ch.receive()
+                    self.write(1, b"received %d\\n" % received)
+
+            channels = [channel() for _ in range(20)]
+            for ch in channels:
+                threading.Thread(target=ch.send, args=(1,), daemon=True).start()
+            while sum(ch.balance for ch in channels) < 20:
+                time.sleep(0.01)
+            time.sleep(0.05)
+            del ch
+            last = Last()
+        ''', output='received 20\n')
+
 
 class TestGarbage(LifeCase):
     @needs_soft_switches

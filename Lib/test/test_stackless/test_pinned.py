@@ -160,6 +160,41 @@ class TestHere(PinnedCase):
         self.assert_killed(reference, times=13)
 
 
+    def test_pinned_by_a_finalizer(self):
+        """The collector has finalized it already, when it was soft."""
+        class Runs:
+            def __init__(self, holder):
+                self.holder = holder
+
+            def __del__(self):
+                if not self.holder["tasklet"].pinned:
+                    self.holder["tasklet"].run()
+
+        def body(holder):
+            data = {"holder": holder}
+            data["self"] = data
+            schedule_remove()
+            try:
+                call(schedule_remove)
+            finally:
+                self.log.append(sorted(data))
+
+        for destructor_first in False, True:
+            gc.collect()
+            holder = {}
+            if destructor_first:
+                holder["runs"] = Runs(holder)
+            holder["tasklet"] = tasklet(body)(holder)
+            run()
+            if not destructor_first:
+                holder["runs"] = Runs(holder)
+            del holder
+            gc.collect()
+            schedule()
+            gc.collect()
+        self.assertEqual(self.log, [["holder", "self"]] * 2)
+
+
 class TestElsewhere(PinnedCase):
     """Another thread loses it."""
 
@@ -230,6 +265,40 @@ class TestElsewhere(PinnedCase):
             gc.collect()
         self.assert_killed(reference, thread, times=3)
         thread.join()
+
+    def test_it_goes_on_while_the_collector_runs(self):
+        """It is pinned again, and its finalizer is not called again before the collector clears the cycle."""
+        class Waits:
+            def __del__(self):
+                resumes.pop()()
+
+        def prepare():
+            self.references.append(self.start(True, refusals=1))
+            data = next(ob for ob in gc.get_objects() if type(ob) is dict and ob.get("self") is ob)
+            data["waits"] = Waits()
+
+        resumes = []
+        thread, resume = self.in_thread(prepare, None, run, None, run)
+        resumes.append(resume)
+        reference = self.references.pop()
+        gc.collect()
+        self.assertEqual(resumes, [])
+        self.assertEqual(len(self.log), 1)
+        self.found()
+        gc.collect()
+        resume()
+        thread.join()
+        self.assert_killed(reference, thread, times=2)
+
+    def test_it_refuses_and_its_thread_ends(self):
+        """It has been given up already."""
+        thread, resume = self.in_thread(lambda: self.references.append(self.start(False, refusals=100)),
+                                        self.references.clear, None)
+        self.assertEqual((len(self.log), len(gc.garbage)), (10, 1))
+        resume()
+        thread.join()
+        self.assertEqual((len(self.log), len(gc.garbage)), (10, 1))
+        gc.garbage.clear()
 
     @both
     def test_a_thread_without_tasklets_loses_it(self, cycle):

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import unittest
+import weakref
 from operator import call
 
 import stackless
@@ -311,13 +312,56 @@ class TestSleeping(ThreadCase):
         expected = [("main", "t"), ("t", "main")]
         # Who runs when a value comes; the last time nobody else has run in between.
         for balance, events in (-2, [("main", "t"), 0]), (-1, [("t", "main"), 1]), (-1, [2]):
-            self.wait_until(lambda: ch.balance == balance
-                            and stackless.get_thread_info(thread.ident)[1:] == (None, 0))
+            self.asleep(thread, ch, balance)
             self.assertEqual(self.log, expected)
             ch.send(events[-1])
             expected += events
         thread.finish()
         self.assertEqual(self.log, expected)
+
+
+    def test_a_schedule_callback_that_comes_and_goes(self):
+        """What was remembered for it is forgotten."""
+        def works():
+            started.wait(PATIENCE)
+            for _ in range(2):
+                tasklet(ch.receive)().run()
+            for _ in range(3):
+                ch.receive()
+
+        def callback(prev, next):
+            if threading.get_ident() == thread.ident:
+                self.log.append((prev, next))
+
+        ch = channel()
+        started = threading.Event()
+        thread = self.start(works)
+        stackless.set_schedule_callback(callback)
+        self.addCleanup(stackless.set_schedule_callback, None)
+        started.set()
+        self.asleep(thread, ch, -3)
+        first = weakref.ref(ch.queue)
+        stackless.set_schedule_callback(None)
+        self.log.clear()
+        ch.send(None)
+        self.asleep(thread, ch, -2)
+        self.wait_until(lambda: first() is None)
+        ch.send(None)
+        self.asleep(thread, ch, -1)
+        ch.send(None)
+        self.asleep(thread, ch, -1)
+        # Main falls asleep without a callback, and wakes with one.
+        stackless.set_schedule_callback(callback)
+        ch.send(None)
+        self.asleep(thread, ch, -1)
+        ch.send(None)
+        thread.finish()
+        self.assertEqual(self.log, [])
+
+    def asleep(self, thread, ch, balance):
+        """Wait until the thread sleeps, and so many wait on the channel."""
+        self.wait_until(lambda: ch.balance == balance
+                        and stackless.get_thread_info(thread.ident)[1:] == (None, 0))
 
 
 class TestThreadblock(ThreadCase):
@@ -685,6 +729,133 @@ class TestSignals(unittest.TestCase):
             print(wait())
             run()
         '''), "handler wait <module>\nother\nhandler\nsent\nhandler\n")
+
+    def test_an_error_after_a_switch(self):
+        """The same as without."""
+        self.assertEqual(self.while_asleep('''
+            def handler(*args):
+                tasklet(print)("other")
+                run()
+                raise KeyError("from the handler")
+
+            set_error_handler(lambda *args: print("handler"))
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            try:
+                ch.receive()
+            except KeyError as error:
+                print(error)
+        '''), "other\n'from the handler'\n")
+
+    def test_what_a_handler_sets_in_a_context_that_is_not_there_yet(self):
+        self.assertEqual(self.while_asleep('''
+            def handler(*args):
+                variable.set("by the handler")
+                ch.send(None)
+
+            variable = contextvars.ContextVar("variable")
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            ch.receive()
+            print(variable.get())
+        '''), "by the handler\n")
+
+    def test_the_context_of_who_waits_in_run(self):
+        """From the start, and after a handler has let somebody wait there."""
+        self.assertEqual(self.while_asleep('''
+            def handler(*args):
+                print(variable.get(), sys._getframe(1).f_code.co_name)
+                if names:
+                    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+                    tasklet(waits)(names.pop()).set_context(contextvars.Context())
+                    run()
+                else:
+                    ch.send(None)
+
+            def waits(name):
+                variable.set(name)
+                run(threadblock=True)
+
+            names = ["third", "second"]
+            variable = contextvars.ContextVar("variable")
+            variable.set("main's")
+            ch.preference = 1
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            ch.receive()
+        '''), "main's <module>\nsecond waits\nthird waits\n")
+        self.assertEqual(self.while_asleep('''
+            def handler(*args):
+                print(variable.get())
+                ch.send(None)
+
+            def waits():
+                variable.set("its own")
+                interrupt()
+                run(threadblock=True)
+
+            variable = contextvars.ContextVar("variable")
+            variable.set("main's")
+            ch.preference = 1
+            signal.signal(signal.SIGINT, handler)
+            tasklet(waits)().set_context(contextvars.Context())
+            ch.receive()
+        '''), "its own\n")
+
+    def test_who_waits_is_let_go_without_a_switch(self):
+        """By the handler, or by another thread: its frames are freed."""
+        self.assertEqual(self.while_asleep('''
+            import weakref
+
+            def let_go():
+                global w
+                reference = weakref.ref(w)
+                w.insert()
+                w.remove()
+                w = None
+                print(reference())
+
+            def handler(number, frame):
+                print(frame.f_code.co_name)
+                del frame
+                let_go()
+                print(sys._getframe().f_back)
+                go_on.send(None)
+
+            def waits():
+                run(threadblock=True)
+
+            go_on = channel()
+            go_on.preference = 1
+            signal.signal(signal.SIGINT, handler)
+            w = tasklet(waits)()
+            tasklet(ch.receive)()
+            interrupt()
+            go_on.receive()
+        '''), "waits\nNone\nNone\n")
+
+    def test_what_the_handler_drops_makes_somebody_runnable(self):
+        """The thread looks again before it sleeps."""
+        self.assertEqual(self.while_asleep('''
+            import stackless
+
+            class Last:
+                def __del__(self):
+                    tasklet(ch.send)("from the destructor")
+
+            def handler(*args):
+                stackless.set_schedule_callback(None)
+                held.pop()
+                tasklet(print)("handler switches")
+                run()
+                stackless.set_schedule_callback(lambda prev, next: None)
+
+            stackless.set_schedule_callback(lambda prev, next: None)
+            held = [tasklet(lambda last: stackless.schedule_remove())(Last())]
+            signal.signal(signal.SIGINT, handler)
+            interrupt()
+            print(ch.receive())
+        '''), "handler switches\nfrom the destructor\n")
 
 
 @needs_soft_switches
