@@ -43,8 +43,7 @@ struct PyTaskletObject *slp_idle_start(slp_thread *th, struct PyTaskletObject *w
 /* End the sleep of a thread that sleeps. */
 SLP_COLD void slp_idle_wake(slp_thread *th);
 
-/* A signal handler switches, so that the idle tasklet `t` is left, which is one like any other from now on.
- * */
+/* A signal handler switches, so that the idle tasklet `t` is left: one like any other from now on. */
 SLP_COLD void slp_idle_left(struct PyTaskletObject *t);
 
 /* th->shown_above is set, and the waker is no longer to be shown. */

@@ -1,7 +1,8 @@
 /* Sleeping while a thread has no runnable tasklet (slp_idle.h).
  *
  * Threads that end notify the sleepers, if they ever used a tasklet.  Those that did not cannot; while there
- * are any, a sleeper looks again at growing intervals.
+ * are any, a sleeper looks again at growing intervals; so it does while it holds something for a collection
+ * that another thread is about to finish.
  *
  * Rejected: to sleep in the function that blocks.  Its tasklet has left the ring by then, so that the ring
  * would have no head while other threads add to it, and signal handlers would run as nobody.
@@ -185,6 +186,7 @@ time_left(slp_thread *th)
 static bool
 has_to_sleep(slp_thread *th, PyTaskletObject *me)
 {
+    slp_thread_drop_survivors(th);
     while (!me->flags.idle) {
         fall_asleep_again(th, me);
     }
@@ -201,13 +203,12 @@ idle(PyObject *self, PyObject *noargs)
     }
     PyTaskletObject *me = th->current;
     PY_TIMEOUT_T look = FIRST_LOOK;
-    slp_thread_drop_survivors(th);
     while (has_to_sleep(th, me)) {
         PY_TIMEOUT_T left = time_left(th);
         if (left == 0) {
             break;
         }
-        PY_TIMEOUT_T limit = has_unknown_threads(th) ? look : -1;
+        PY_TIMEOUT_T limit = has_unknown_threads(th) || th->survivors != NULL ? look : -1;
         th->naps = left > 0;
         int status = sleep_for(th, left > 0 && (limit < 0 || left < limit) ? left : limit);
         th->naps = false;
