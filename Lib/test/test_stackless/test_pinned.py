@@ -12,7 +12,7 @@ from operator import call
 import stackless
 from stackless import getcurrent, run, schedule, schedule_remove, switch_trap, tasklet
 
-from .cases import LeavesNoTasklets
+from .cases import LeavesNoTasklets, needs_soft_switches
 
 # What a thread does takes microseconds; this only keeps a failing test from hanging.
 PATIENCE = 60
@@ -160,6 +160,7 @@ class TestHere(PinnedCase):
         self.assert_killed(reference, times=13)
 
 
+    @needs_soft_switches
     def test_pinned_by_a_finalizer(self):
         """The collector has finalized it already, when it was soft."""
         class Runs:
