@@ -289,13 +289,27 @@ class TestSleeping(ThreadCase):
         ch.send(None)
         thread.finish()
 
-    def test_schedule_callbacks_do_not_see_the_idle_tasklet(self):
+    def start_watched(self, function):
+        """A thread that runs function(); its switches are logged. Its `watch` and `ignore` switch that on and off."""
+        def body():
+            started.wait(PATIENCE)
+            function()
+
         def callback(prev, next):
             if threading.get_ident() == thread.ident:
                 self.log.append((prev.name, next.name))
 
+        started = threading.Event()
+        thread = self.start(body)
+        thread.watch = lambda: stackless.set_schedule_callback(callback)
+        thread.ignore = lambda: stackless.set_schedule_callback(None)
+        self.addCleanup(thread.ignore)
+        thread.watch()
+        started.set()
+        return thread
+
+    def test_schedule_callbacks_do_not_see_the_idle_tasklet(self):
         def works():
-            started.wait(PATIENCE)
             getmain().name = "main"
             t = tasklet(lambda: self.log.append(ch.receive()))()
             t.name = "t"
@@ -304,11 +318,7 @@ class TestSleeping(ThreadCase):
             self.log.append(ch.receive())
 
         ch = channel()
-        started = threading.Event()
-        thread = self.start(works)
-        stackless.set_schedule_callback(callback)
-        self.addCleanup(stackless.set_schedule_callback, None)
-        started.set()
+        thread = self.start_watched(works)
         expected = [("main", "t"), ("t", "main")]
         # Who runs when a value comes; the last time nobody else has run in between.
         for balance, events in (-2, [("main", "t"), 0]), (-1, [("t", "main"), 1]), (-1, [2]):
@@ -319,30 +329,19 @@ class TestSleeping(ThreadCase):
         thread.finish()
         self.assertEqual(self.log, expected)
 
-
     def test_a_schedule_callback_that_comes_and_goes(self):
         """What was remembered for it is forgotten."""
         def works():
-            started.wait(PATIENCE)
             for _ in range(2):
                 tasklet(ch.receive)().run()
             for _ in range(3):
                 ch.receive()
 
-        def callback(prev, next):
-            if threading.get_ident() == thread.ident:
-                self.log.append((prev, next))
-
         ch = channel()
-        started = threading.Event()
-        thread = self.start(works)
-        stackless.set_schedule_callback(callback)
-        self.addCleanup(stackless.set_schedule_callback, None)
-        started.set()
+        thread = self.start_watched(works)
         self.asleep(thread, ch, -3)
         first = weakref.ref(ch.queue)
-        stackless.set_schedule_callback(None)
-        self.log.clear()
+        thread.ignore()
         ch.send(None)
         self.asleep(thread, ch, -2)
         self.wait_until(lambda: first() is None)
@@ -351,7 +350,8 @@ class TestSleeping(ThreadCase):
         ch.send(None)
         self.asleep(thread, ch, -1)
         # Main falls asleep without a callback, and wakes with one.
-        stackless.set_schedule_callback(callback)
+        self.log.clear()
+        thread.watch()
         ch.send(None)
         self.asleep(thread, ch, -1)
         ch.send(None)
