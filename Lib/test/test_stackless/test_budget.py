@@ -1004,7 +1004,7 @@ class TestProcesses(BudgetCase):
     def test_fork(self):
         """The child keeps the time itself, in the middle of a budget and with a new one."""
         # AddressSanitizer does not bear a fork while the thread that keeps the time starts.
-        prepare = "run(max_seconds=1e-9); time.sleep(0.2)" if SANITIZED else ""
+        prepare = "tasklet(int)(); run(max_seconds=1); time.sleep(0.2)" if SANITIZED else ""
         check_python(self, "-c", f"""if True:
             import os, stackless, time
             from stackless import run, tasklet
@@ -1017,9 +1017,9 @@ class TestProcesses(BudgetCase):
                 pid = os.fork()
                 spin()
 
+            {prepare}
             t = tasklet(fork)()
             pid = None
-            {prepare}
             while pid is None:
                 t.insert()
                 assert run(max_seconds=0.01) is t
