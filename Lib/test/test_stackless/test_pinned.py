@@ -159,7 +159,6 @@ class TestHere(PinnedCase):
         gc.collect()
         self.assert_killed(reference, times=13)
 
-
     @needs_soft_switches
     def test_pinned_by_a_finalizer(self):
         """The collector has finalized it already, when it was soft."""
@@ -221,10 +220,15 @@ class TestElsewhere(PinnedCase):
         self.assertTrue(paused.acquire(timeout=PATIENCE))
         return thread, resume
 
+    def start_in_thread(self, cycle, *steps, refusals=0):
+        """What start() does, in a thread that pauses then: the weak reference, the thread, and what makes it go on."""
+        started = []
+        thread, resume = self.in_thread(lambda: started.append(self.start(cycle, refusals=refusals)), None, *steps)
+        return started.pop(), thread, resume
+
     @both
     def test_its_thread_kills_it(self, cycle):
-        thread, resume = self.in_thread(lambda: self.references.append(self.start(cycle)), None, run)
-        reference = self.references.pop() if cycle else self.references.pop(1)
+        reference, thread, resume = self.start_in_thread(cycle, run)
         self.lose()
         self.assertEqual(self.log, [])
         self.assertTrue(self.found().alive)
@@ -234,8 +238,7 @@ class TestElsewhere(PinnedCase):
 
     @both
     def test_its_thread_ends(self, cycle):
-        thread, resume = self.in_thread(lambda: self.references.append(self.start(cycle)), None)
-        reference = self.references.pop() if cycle else self.references.pop(1)
+        reference, thread, resume = self.start_in_thread(cycle)
         self.lose()
         self.assertEqual(self.log, [])
         resume()
@@ -245,8 +248,7 @@ class TestElsewhere(PinnedCase):
     @both
     def test_it_is_lost_again_and_its_thread_ends(self, cycle):
         """Killed but never run: whatever was done to it meanwhile."""
-        thread, resume = self.in_thread(lambda: self.references.append(self.start(cycle)), None)
-        reference = self.references.pop() if cycle else self.references.pop(1)
+        reference, thread, resume = self.start_in_thread(cycle)
         self.lose()
         self.found().remove()
         gc.collect()
@@ -257,9 +259,7 @@ class TestElsewhere(PinnedCase):
 
     @both
     def test_it_goes_on_and_is_lost_again(self, cycle):
-        thread, resume = self.in_thread(lambda: self.references.append(self.start(cycle, refusals=2)), None, run,
-                                        None, run, None, run)
-        reference = self.references.pop() if cycle else self.references.pop(1)
+        reference, thread, resume = self.start_in_thread(cycle, run, None, run, None, run, refusals=2)
         self.lose()
         for _ in range(3):
             resume()
@@ -293,8 +293,8 @@ class TestElsewhere(PinnedCase):
 
     def test_it_refuses_and_its_thread_ends(self):
         """It has been given up already."""
-        thread, resume = self.in_thread(lambda: self.references.append(self.start(False, refusals=100)),
-                                        self.references.clear, None)
+        _, thread, resume = self.start_in_thread(False, self.references.clear, None, refusals=100)
+        resume()
         self.assertEqual((len(self.log), len(gc.garbage)), (10, 1))
         resume()
         thread.join()
@@ -303,11 +303,8 @@ class TestElsewhere(PinnedCase):
 
     @both
     def test_a_thread_without_tasklets_loses_it(self, cycle):
-        def body():
-            self.lose()
-
         reference = self.start(cycle)
-        thread = threading.Thread(target=body)
+        thread = threading.Thread(target=self.lose)
         thread.start()
         thread.join()
         self.assertEqual(self.log, [])
