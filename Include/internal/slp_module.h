@@ -151,19 +151,6 @@ int slp_tasklet_set_trace(PyTaskletObject *t, bool profile, PyObject *value);
  * anything to it meanwhile.  -1 with an exception. */
 SLP_COLD int slp_tasklet_trace_as_thread(PyTaskletObject *t);
 
-/* --- context variables --- */
-
-/* The context that a new tasklet shares with its creator, which gets one if it has none yet: a
- * new reference, NULL with MemoryError. */
-static inline PyObject *
-slp_share_context(PyThreadState *tstate)
-{
-    if (SLP_UNLIKELY(tstate->context == NULL)) {
-        tstate->context = PyContext_New();
-    }
-    return Py_XNewRef(tstate->context);
-}
-
 /* --- methods that call Python (Stackless/module/soft_module.c) --- */
 
 PyObject *slp_tasklet_context_run(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);

@@ -124,6 +124,17 @@ slp_context_slot(PyTaskletObject *t)
     return runs ? &t->thread->tstate->context : &t->context;
 }
 
+/* The context in such a place, to be shared with somebody else; one is made if there is none yet.  A new
+ * reference, NULL with MemoryError. */
+static inline PyObject *
+slp_share_context(PyObject **slot)
+{
+    if (SLP_UNLIKELY(*slot == NULL)) {
+        *slot = PyContext_New();
+    }
+    return Py_XNewRef(*slot);
+}
+
 /* The main tasklet of a new thread, already the only member of its run queue (which owns one
  * reference; the result is another).  The caller makes it `main` and `current`.  NULL with
  * MemoryError. */

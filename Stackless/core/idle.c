@@ -98,12 +98,11 @@ slp_idle_left(PyTaskletObject *t)
 static PyObject *
 context_of(PyTaskletObject *waker)
 {
-    PyObject **slot = slp_context_slot(waker);
-    if (*slot == NULL) {
-        *slot = PyContext_New();
+    PyObject *context = slp_share_context(slp_context_slot(waker));
+    if (context == NULL) {
         PyErr_Clear();
     }
-    return Py_XNewRef(*slot);
+    return context;
 }
 
 /* `me` was a signal handler that has switched, and sleeps again.  May run any code. */

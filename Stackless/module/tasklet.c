@@ -314,7 +314,7 @@ slp_tasklet_bind(PyTaskletObject *t, PyObject *func, PyObject *args, PyObject *k
     if (copy_kwargs(kwargs, &own_kwargs) < 0)
         goto done;
     if (func != NULL) {
-        context = slp_share_context(_PyThreadState_GET());
+        context = slp_share_context(&_PyThreadState_GET()->context);
         if (context == NULL)
             goto done;
     }
@@ -411,7 +411,7 @@ tasklet_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObjec
         /* Bound to a function and no more: nothing but the fields has to be set. */
         if (check_callable(args[0]) < 0)
             return NULL;
-        PyObject *context = slp_share_context(tstate);
+        PyObject *context = slp_share_context(&tstate->context);
         if (context == NULL)
             return NULL;
         PyTaskletObject *t = new_exact(th);

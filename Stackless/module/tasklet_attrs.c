@@ -155,7 +155,8 @@ static PyObject *
 get_context_id(PyObject *self, void *closure)
 {
     PyTaskletObject *t = SLP_TASKLET(self);
-    PyObject *context = is_current(t) ? slp_share_context(t->thread->tstate) : Py_XNewRef(t->context);
+    PyObject *context = is_current(t) ? slp_share_context(&t->thread->tstate->context)
+                                     : Py_XNewRef(t->context);
     if (context == NULL && PyErr_Occurred())
         return NULL;
     PyObject *id = PyLong_FromVoidPtr(context);

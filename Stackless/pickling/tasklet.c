@@ -536,7 +536,7 @@ static PyObject *
 context_in(PyObject *contexts)
 {
     if (contexts == Py_None) {
-        return slp_share_context(_PyThreadState_GET());
+        return slp_share_context(&_PyThreadState_GET()->context);
     }
     bool fits = PyTuple_CheckExact(contexts) && PyTuple_GET_SIZE(contexts) > 0;
     for (Py_ssize_t i = 0; fits && i < PyTuple_GET_SIZE(contexts); i++) {
@@ -547,7 +547,7 @@ context_in(PyObject *contexts)
         return slp_refuse_image(WHAT, "its context is none");
     }
     PyObject *first = PyTuple_GET_ITEM(contexts, 0);
-    return first == Py_None ? slp_share_context(_PyThreadState_GET()) : Py_NewRef(first);
+    return first == Py_None ? slp_share_context(&_PyThreadState_GET()->context) : Py_NewRef(first);
 }
 
 /* Is there a context for each context_run()? */
